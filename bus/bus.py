@@ -1,0 +1,254 @@
+"""The bus: one connection to a namespace, and everything that can be done on it."""
+
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from itertools import count
+from typing import Final, TypeVar
+
+from .agent import Agent, Roll, joined
+from .appender import Appender
+from .envelope import new_id
+from .errors import BusUnavailable, MessageTooLarge
+from .heartbeat import Beat, Pump
+from .keys import Keys, check_name
+from .link import TRANSIENT, Link
+from .lock import Lock
+from .log import Log
+from .mailbox import Mailbox
+from .queue import Queue, body_decoder
+from .registry import Registry
+from .request import request
+from .scope import background
+from .subscriber import Subscriber
+from .topic import Topic
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+#: Largest message, in bytes of the encoded envelope, unless `Bus.connect` is told otherwise.
+MOST_MESSAGE_BYTES: Final = 8 << 20
+
+
+class Bus:
+    """A connection to one namespace of one Redis. Made by `Bus.connect`.
+
+    Attributes:
+        instance: Id of this connection, never used again.
+        keys: The names of the namespace's keys.
+        ttl: Seconds without a heartbeat after which this process's agents and consumers count as
+            dead, where they do not say otherwise.
+    """
+
+    def __init__(self, link: Link, namespace: str, ttl: float, most_message_bytes: int) -> None:
+        self.instance: Final = new_id()
+        self.keys: Final = Keys(namespace)
+        self.link: Final = link
+        self.ttl = ttl
+        self.pump = Pump()
+        self.subscriber = Subscriber(link)
+        self.mailbox = Mailbox(self)
+        self.registry = Registry(self)
+        self.roll = Roll(self)
+        self._presence_beat: Beat | None = None
+        self._most_message_bytes = most_message_bytes
+        self._consumers = count(1)
+        self._announced: set[str] = set()
+        self.appender: Appender
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(
+        cls,
+        url: str = "redis://127.0.0.1:6380",
+        *,
+        namespace: str = "argent",
+        ttl: float = 30.0,
+        patience: float = 30.0,
+        most_message_bytes: int = MOST_MESSAGE_BYTES,
+    ) -> "AsyncGenerator[Bus]":
+        """Connect to a namespace, until the context ends.
+
+        A connection that breaks later is made again by itself; nothing has to be restarted.
+
+        Args:
+            url: `redis://`, `rediss://` or `unix://`.
+            namespace: Prefix of every key: buses of different namespaces do not see each other.
+            ttl: Seconds without a heartbeat after which agents and consumers count as dead.
+            patience: Seconds for which an operation is tried again over a broken connection.
+            most_message_bytes: Largest message that is accepted for sending.
+
+        Raises:
+            BusUnavailable: Redis cannot be reached at the start, or the wait for it later
+                exceeded `patience`.
+            UnsupportedServer: the server is older than Redis 6.2.
+            InvalidName: the namespace is not accepted.
+            BusError: the URL is not one.
+        """
+        link = Link(url, patience=patience)
+        bus = cls(link, namespace, ttl, most_message_bytes)
+        async with (
+            link.open(),
+            background(bus.subscriber.run, bus.pump.run, bus.registry.run) as tasks,
+        ):
+            bus.appender = Appender(link, tasks, bus.instance)
+            yield bus
+
+    @property
+    def namespace(self) -> str:
+        return self.keys.namespace
+
+    @property
+    def server_version(self) -> str:
+        """Version of the Redis server, such as `8.2.3`."""
+        return ".".join(str(part) for part in self.link.server_version)
+
+    def __repr__(self) -> str:
+        return f"<Bus {self.namespace} at {self.link.address}>"
+
+    # the nouns
+
+    def topic(self, name: str, body_type: type[T], *, sender: str | None = None) -> Topic[T]:
+        """The broadcast `name`, of messages of type `body_type`.
+
+        Raises:
+            InvalidName: the name is not accepted.
+        """
+        return Topic(self, name, body_type, sender or self.instance)
+
+    def queue(
+        self,
+        name: str,
+        body_type: type[T],
+        *,
+        max_deliveries: int = 5,
+        sender: str | None = None,
+    ) -> Queue[T]:
+        """The work queue `name`, of messages of type `body_type`.
+
+        Args:
+            max_deliveries: A message that failed so often becomes a dead letter.
+
+        Raises:
+            InvalidName: the name is not accepted.
+        """
+        return Queue(
+            self,
+            check_name("queue", name),
+            self.keys.queue(name),
+            body_decoder(body_type),
+            sender=sender or self.instance,
+            max_deliveries=max_deliveries,
+            listed=True,
+        )
+
+    def lock(self, name: str, *, ttl: float = 30.0, wait: float | None = None) -> Lock:
+        """The lock `name`, to be used once as a context manager. See `Lock`."""
+        return Lock(self, name, ttl=ttl, wait=wait)
+
+    def log(self, name: str) -> Log:
+        """The append-only log `name`."""
+        return Log(self, name)
+
+    def join(
+        self,
+        agent_id: str,
+        *,
+        role: str | None = None,
+        ttl: float | None = None,
+        takeover: bool = False,
+    ) -> AbstractAsyncContextManager[Agent]:
+        """Be present as the agent `agent_id` until the context ends.
+
+        Args:
+            role: What kind of agent it is, for others to see.
+            ttl: Seconds without a heartbeat after which it counts as gone.
+            takeover: Whether to take the place of an instance that is present; that one is told.
+
+        Raises:
+            AgentAlreadyPresent: another instance is present, and `takeover` is False.
+            PresenceLost: out of the body, which is cancelled, when another instance took over.
+            InvalidName: the id or the role is not accepted.
+        """
+        return joined(
+            self, agent_id, role=role, ttl=self.ttl if ttl is None else ttl, takeover=takeover
+        )
+
+    async def request(
+        self,
+        queue: Queue[T],
+        body: T,
+        reply_type: type[R],
+        *,
+        timeout: float,
+        sender: str | None = None,
+    ) -> R:
+        """Ask whoever consumes `queue`, and wait for the reply. See `Agent.request`."""
+        return await request(
+            self,
+            queue.put_message,
+            body,
+            reply_type,
+            sender=sender or self.instance,
+            timeout=timeout,
+            to=f"whoever consumes queue {queue.name}",
+        )
+
+    # small named values, and what exists
+
+    async def queues(self) -> list[str]:
+        """Names of all queues that were ever used in this namespace."""
+        names = await self.link.retrying(lambda: self.link.call("SMEMBERS", self.keys.queues))
+        return sorted(name.decode(errors="replace") for name in names)
+
+    async def get_value(self, name: str) -> bytes | None:
+        """The small value stored under `name`, or None."""
+        key = self.keys.value(check_name("value", name))
+        value: bytes | None = await self.link.retrying(lambda: self.link.call("GET", key))
+        return value
+
+    async def put_value(self, name: str, value: bytes, *, if_absent: bool = False) -> bool:
+        """Store a small value; return False where `if_absent` and there is one already."""
+        key = self.keys.value(check_name("value", name))
+        options = ("NX",) if if_absent else ()
+        done = await self.link.retrying(lambda: self.link.call("SET", key, value, *options))
+        return done is not None
+
+    # for the nouns themselves
+
+    def check_size(self, message: bytes) -> None:
+        """Raise `MessageTooLarge` where an encoded message is larger than this bus carries."""
+        if len(message) > self._most_message_bytes:
+            raise MessageTooLarge(
+                f"a message of {len(message):,} bytes is larger than the {self._most_message_bytes:,}"
+                " this bus carries: store the content elsewhere and send where it is"
+            )
+
+    async def publish(self, channel: str, message: bytes) -> int:
+        """Publish an encoded message once; return the number of receivers."""
+        self.check_size(message)
+        await self.link.retrying(self.link.connection)
+        try:
+            return int(await self.link.call("PUBLISH", channel, message))
+        except TRANSIENT as error:
+            raise BusUnavailable(
+                f"the connection to Redis at {self.link.address} broke while a message was being "
+                "published: it may or may not have reached those who listen"
+            ) from error
+
+    def new_consumer_name(self) -> str:
+        """A consumer name that nobody else has."""
+        return f"{self.instance}.{next(self._consumers)}"
+
+    async def announce_queue(self, name: str) -> None:
+        """Make a queue known to `queues`, the first time that this process uses it."""
+        if name in self._announced:
+            return
+        await self.link.retrying(lambda: self.link.call("SADD", self.keys.queues, name))
+        self._announced.add(name)
+
+    def beat_presence(self, interval: float) -> None:
+        """Beat for the joined agents every `interval` seconds."""
+        if self._presence_beat is None:
+            self._presence_beat = Beat(interval, self.roll.beat)
+        self._presence_beat.interval = interval
+        self.pump.add(self._presence_beat)

@@ -1,0 +1,33 @@
+"""Bodies: from and to the types that an application declares."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from .envelope import Envelope
+from .errors import UndecodableMessage
+
+T = TypeVar("T")
+
+
+@lru_cache(maxsize=1024)
+def _decoder(body_type: Any) -> Callable[[Any], Any]:
+    return msgspec.msgpack.Decoder(body_type).decode
+
+
+def decode_body(envelope: Envelope, body_type: type[T]) -> T:
+    """Decode the body of `envelope` as `body_type` (a Struct, or any type msgspec knows).
+
+    Raises:
+        UndecodableMessage: the body is not of that type.
+    """
+    try:
+        return cast("T", _decoder(body_type)(envelope.body))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        name = getattr(body_type, "__name__", str(body_type))
+        raise UndecodableMessage(
+            f"the {ascii(envelope.type)[:80]} from {ascii(envelope.sender)[:80]} "
+            f"is not a {name}: {error}"
+        ) from error

@@ -1,0 +1,326 @@
+"""Consuming a stream as a member of a group: read ahead, reclaim, retry, settle."""
+
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+import anyio
+from coredis.connection import BaseConnection
+from coredis.exceptions import RedisError
+
+from .delivery import Delivery
+from .envelope import Envelope, unwrap
+from .errors import ServerRefused, UndecodableMessage
+from .heartbeat import Beat
+from .link import TRANSIENT, backoff, reply
+from .log import message_of
+from .request import answer, answer_error, expired
+from .scope import background
+from .script import Script
+from .settlement import Settlements
+
+if TYPE_CHECKING:
+    from .bus import Bus
+
+T = TypeVar("T")
+log = logging.getLogger("argentbus.queue")
+
+_ALIVE: Final = Script("alive")
+_TEND: Final = Script("tend")
+
+#: Seconds for which one read waits at the server.
+BLOCK: Final = 2.0
+
+#: Most seconds between two looks for retries that are due and consumers that are gone.
+TEND: Final = 0.5
+
+_Entry = tuple[str, Any, int]
+
+
+class Consumer(Generic[T]):
+    """The deliveries of one consumer: iterate over it. Made by `Queue.consume`.
+
+    A message is delivered again when its handler fails, or when this consumer is dead (its
+    heartbeat is gone for its TTL); never because its handler is slow.
+
+    Args:
+        base: Key of the stream.
+        decode: From envelope to body; raises `UndecodableMessage`.
+        prefetch: Most deliveries read ahead of the handler.
+        ttl: Seconds without a heartbeat after which the consumer counts as dead.
+    """
+
+    def __init__(
+        self,
+        bus: "Bus",
+        base: str,
+        group: str,
+        decode: Callable[[Envelope], T],
+        *,
+        sender: str,
+        prefetch: int,
+        max_deliveries: int,
+        ttl: float,
+    ) -> None:
+        if prefetch < 1 or max_deliveries < 1 or ttl <= 0:
+            raise ValueError("prefetch and max_deliveries must be at least 1, ttl above 0")
+        self._bus = bus
+        self._base = base
+        self._group = group
+        self._decode = decode
+        self._sender = sender
+        self._prefetch = prefetch
+        self._max_deliveries = max_deliveries
+        self._ttl = ttl
+        self.name: Final = bus.new_consumer_name()
+        self._buffer: deque[_Entry] = deque()
+        self._held: set[str] = set()
+        self._arrived = anyio.Event()
+        self._room = anyio.Event()
+        self._lapsed = False
+        self.settlements = Settlements(
+            bus.link, base, group, self.name, max_deliveries, self._held
+        )
+
+    # the caller's side
+
+    def __aiter__(self) -> "Consumer[T]":
+        return self
+
+    async def __anext__(self) -> Delivery[T]:
+        while True:
+            while not self._buffer:
+                if self._arrived.is_set():
+                    self._arrived = anyio.Event()
+                await self._arrived.wait()
+            entry_id, fields, attempt = self._buffer.popleft()
+            if len(self._buffer) <= self._prefetch // 2:
+                self._room.set()
+            delivery = self._deliver(entry_id, fields, attempt)
+            if delivery is not None:
+                return delivery
+
+    def _deliver(self, entry_id: str, fields: Any, attempt: int) -> Delivery[T] | None:
+        if attempt > self._max_deliveries:
+            reason = f"delivered {attempt - 1} times, and none of its consumers lived to settle it"
+            self.settlements.bury_later(entry_id, attempt, reason)
+            return None
+        raw = message_of(fields)
+        try:
+            if raw is None:
+                raise UndecodableMessage("the entry has no field named e")
+            envelope = unwrap(raw)
+            body = self._decode(envelope)
+        except UndecodableMessage as error:
+            log.warning("buried entry %s of %s: %s", entry_id, self._base, error)
+            self.settlements.bury_later(entry_id, attempt, str(error))
+            return None
+        if expired(envelope):
+            self.settlements.ack_later(entry_id)
+            return None
+        return Delivery(self, envelope, body, entry_id, attempt)
+
+    async def answer(self, request: Envelope, body: object) -> None:
+        """Reply to a request, in this consumer's name."""
+        await answer(self._bus, request, self._sender, body)
+
+    async def failed(self, delivery: Delivery[T], envelope: Envelope, error: Exception) -> None:
+        """Deal with a handler that raised: tell who waits, or have it tried again."""
+        reason = f"{error.__class__.__name__}: {error}"
+        log.warning("handling %r failed: %s", delivery, reason, exc_info=error)
+        if envelope.reply_to is not None:
+            # Whoever asked is told, and decides; a retry would answer nobody.
+            self.settlements.ack_later(delivery.entry_id)
+            await answer_error(self._bus, envelope, self._sender, error)
+        else:
+            self.settlements.retry_later(delivery.entry_id, delivery.attempt, None, reason)
+
+    # the tasks
+
+    @asynccontextmanager
+    async def consuming(self) -> "AsyncGenerator[Consumer[T]]":
+        """Be a member of the group until the context ends; then hand back what is unhandled."""
+        await self._ensure_group()
+        beat = Beat(self._ttl / 3, self._beat)
+        await self._bus.link.retrying(self._beat)
+        self._bus.pump.add(beat)
+        try:
+            async with background(self._read, self._tend, self.settlements.run):
+                yield self
+        finally:
+            self._bus.pump.remove(beat)
+            with anyio.CancelScope(shield=True), anyio.move_on_after(self._bus.link.reply_timeout):
+                await self._close()
+
+    async def _close(self) -> None:
+        try:
+            await self.settlements.flush()
+            await self._give_back_unheld(set())
+            await self.settlements.trim()
+            await self._bus.link.call("ZREM", f"{self._base}:consumers:{self._group}", self.name)
+        except (*TRANSIENT, ServerRefused) as error:
+            log.warning(
+                "%s could not hand back its deliveries of %s (%s): they go to others in %g s",
+                self.name,
+                self._base,
+                error,
+                self._ttl,
+            )
+
+    async def _beat(self) -> None:
+        alive = await self._bus.link.run_once(
+            _ALIVE, [f"{self._base}:consumers:{self._group}"], [self.name, int(self._ttl * 1000)]
+        )
+        self._lapsed = self._lapsed or (not alive and bool(self._buffer))
+
+    async def _read(self) -> None:
+        delays = backoff()
+        while True:
+            try:
+                async with self._bus.link.dedicated() as connection:
+                    # A reply that was lost with a connection left entries that nobody holds.
+                    await self._give_back_unheld(self._held)
+                    while True:
+                        await self._have_room()
+                        await self._read_once(connection)
+                        delays = backoff()
+            except TRANSIENT as error:
+                log.debug("reading %s interrupted: %r", self._base, error)
+                await anyio.sleep(next(delays))
+
+    async def _have_room(self) -> None:
+        while len(self._buffer) > self._prefetch // 2:
+            self._room = anyio.Event()
+            await self._room.wait()
+
+    async def _read_once(self, connection: BaseConnection) -> None:
+        try:
+            result = await reply(
+                connection,
+                b"XREADGROUP",
+                b"GROUP",
+                self._group,
+                self.name,
+                b"COUNT",
+                self._prefetch - len(self._buffer),
+                b"BLOCK",
+                int(BLOCK * 1000),
+                b"STREAMS",
+                self._base,
+                b">",
+                timeout=BLOCK + self._bus.link.reply_timeout,
+                blocking=True,
+            )
+        except TRANSIENT:
+            raise
+        except RedisError as error:
+            await self._heal(error)
+            return
+        if result:
+            rows = result.values() if isinstance(result, dict) else [pair[1] for pair in result]
+            for entries in rows:
+                self._receive((entry[0].decode(), entry[1], 1) for entry in entries)
+
+    def _receive(self, entries: Any) -> None:
+        for entry in entries:
+            self._buffer.append(entry)
+            self._held.add(entry[0])
+        self._arrived.set()
+
+    async def _tend(self) -> None:
+        while True:
+            wait = TEND
+            try:
+                if self._lapsed:
+                    await self._start_over()
+                claimed, due = await self._bus.link.run_once(
+                    _TEND,
+                    [
+                        self._base,
+                        f"{self._base}:delayed",
+                        f"{self._base}:retry:{self._group}",
+                        f"{self._base}:consumers:{self._group}",
+                    ],
+                    [
+                        self._group,
+                        self.name,
+                        max(0, self._prefetch - len(self._buffer)),
+                        int(self._ttl * 1000),
+                    ],
+                )
+                if claimed:
+                    self._receive((row[0].decode(), row[1], int(row[2])) for row in claimed)
+                if due >= 0:
+                    wait = min(TEND, max(0.01, due / 1000))
+                await self.settlements.trim()
+            except TRANSIENT as error:
+                log.debug("tending %s interrupted: %r", self._base, error)
+            except RedisError as error:
+                await self._heal(error)
+            await anyio.sleep(wait)
+
+    async def _start_over(self) -> None:
+        """Forget what was read ahead: while this process was suspended, it counted as dead."""
+        self._lapsed = False
+        stale = [entry[0] for entry in self._buffer]
+        self._buffer.clear()
+        self._room.set()
+        log.warning(
+            "%s was without heartbeat for over %g s: gave %d deliveries of %s back",
+            self.name,
+            self._ttl,
+            len(stale),
+            self._base,
+        )
+        await self.settlements.give_back(stale, handled=False)
+        self._held.difference_update(stale)
+
+    async def _give_back_unheld(self, held: set[str]) -> None:
+        """Return to the group what is pending here and not in `held`."""
+        after = "-"
+        while True:
+            rows = await self._bus.link.retrying(
+                lambda after=after: self._bus.link.call(  # type: ignore[misc]
+                    "XPENDING", self._base, self._group, after, "+", 1000, self.name
+                )
+            )
+            ids = [row[0].decode() for row in rows]
+            lost = [entry_id for entry_id in ids if entry_id not in held]
+            if lost:
+                await self.settlements.give_back(lost, handled=False)
+            if len(ids) < 1000:
+                return
+            after = f"({ids[-1]}"
+
+    async def _ensure_group(self) -> bool:
+        """Make the stream and the group where they do not exist; return whether they were made."""
+
+        async def create() -> bool:
+            try:
+                await self._bus.link.call(
+                    "XGROUP", "CREATE", self._base, self._group, "0", "MKSTREAM"
+                )
+            except TRANSIENT:
+                raise
+            except RedisError as error:
+                if "BUSYGROUP" in str(error) or "already exists" in str(error):
+                    return False
+                raise
+            return True
+
+        return await self._bus.link.retrying(create)
+
+    async def _heal(self, error: RedisError) -> None:
+        text = str(error)
+        if "NOGROUP" in text or "no such key" in text:
+            if await self._ensure_group():
+                log.error(
+                    "%s or its group %s was gone (flushed, deleted or evicted): made again; "
+                    "what it held is lost",
+                    self._base,
+                    self._group,
+                )
+            return
+        raise self._bus.link.refused(error) from error

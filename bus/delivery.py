@@ -1,0 +1,145 @@
+"""A delivery: one message in the hands of one consumer, to be settled once."""
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from .envelope import Envelope
+from .errors import BusError
+
+if TYPE_CHECKING:
+    from .consumer import Consumer
+
+T = TypeVar("T")
+
+
+class Delivery(Generic[T]):
+    """A message that this consumer is to handle.
+
+    As a context manager it acknowledges when the block ends well; when the block raises, it logs
+    the error and has the message delivered again later (or buried, after `max_deliveries`). Acks of
+    blocks are flushed together in the background; `await ack()` waits until Redis has it.
+
+    Attributes:
+        body: The message.
+        type: Name of the body's type, as the sender said.
+        id: UUIDv7 of the message; the same on each delivery.
+        entry_id: Where it stands in the stream.
+        sender: Who sent it.
+        sent_at: By the sender's clock, in seconds since the epoch.
+        attempt: 1 for the first delivery.
+        deadline: Seconds since the epoch after which the sender no longer waits, or None.
+    """
+
+    __slots__ = ("_consumer", "_envelope", "_settled", "attempt", "body", "entry_id")
+
+    def __init__(
+        self, consumer: "Consumer[T]", envelope: Envelope, body: T, entry_id: str, attempt: int
+    ) -> None:
+        self._consumer = consumer
+        self._envelope = envelope
+        self._settled = False
+        self.body = body
+        self.entry_id = entry_id
+        self.attempt = attempt
+
+    @property
+    def id(self) -> str:
+        return self._envelope.id
+
+    @property
+    def type(self) -> str:
+        return self._envelope.type
+
+    @property
+    def sender(self) -> str:
+        return self._envelope.sender
+
+    @property
+    def sent_at(self) -> float:
+        return self._envelope.sent_at
+
+    @property
+    def deadline(self) -> float | None:
+        return self._envelope.deadline
+
+    @property
+    def is_request(self) -> bool:
+        """Whether the sender waits for a `reply`."""
+        return self._envelope.reply_to is not None
+
+    def __repr__(self) -> str:
+        return (
+            f"<Delivery {self.type} {self.id} from {self.sender}, attempt {self.attempt}"
+            f"{', settled' if self._settled else ''}>"
+        )
+
+    async def ack(self) -> None:
+        """Acknowledge: the message is done with. Returns once Redis has it.
+
+        Raises:
+            BusError: the delivery is settled already.
+        """
+        self._settle()
+        await self._consumer.settlements.ack(self.entry_id)
+
+    async def nack(self, delay: float | None = None) -> None:
+        """Have the message delivered again, to any consumer of the group.
+
+        Args:
+            delay: Seconds until then. None: a backoff that grows with the attempts.
+
+        Raises:
+            BusError: the delivery is settled already.
+        """
+        self._settle()
+        await self._consumer.settlements.retry(self.entry_id, self.attempt, delay, "nacked")
+
+    async def reject(self, reason: str) -> None:
+        """Bury the message among the dead letters, with the reason.
+
+        Raises:
+            BusError: the delivery is settled already.
+        """
+        self._settle()
+        await self._consumer.settlements.bury(self.entry_id, self.attempt, reason)
+
+    async def reply(self, body: object) -> None:
+        """Answer a request. Where nobody waits any more, nothing happens.
+
+        Raises:
+            BusError: this message is not a request.
+            BusUnavailable: Redis could not be reached.
+        """
+        if self._envelope.reply_to is None:
+            raise BusError(f"the {self.type} from {self.sender} is not a request: nobody waits")
+        if self._envelope.deadline is None or self._envelope.deadline > time.time():
+            await self._consumer.answer(self._envelope, body)
+
+    async def __aenter__(self) -> "Delivery[T]":
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: object,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        if self._settled:
+            return False
+        self._settled = True
+        settlements = self._consumer.settlements
+        if exc is None:
+            settlements.ack_later(self.entry_id)
+            return False
+        if not isinstance(exc, Exception):
+            # Cancelled: the message goes back at once, for whoever is still at work.
+            settlements.return_later(self.entry_id)
+            return False
+        await self._consumer.failed(self, self._envelope, exc)
+        return True
+
+    def _settle(self) -> None:
+        if self._settled:
+            raise BusError(f"{self!r} was settled before: ack, nack or reject it once")
+        self._settled = True

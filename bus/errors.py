@@ -1,0 +1,67 @@
+"""What can go wrong on the bus: one hierarchy, every error naming what failed and what to do."""
+
+
+class BusError(Exception):
+    """Base of every error that the bus raises on purpose."""
+
+
+class BusUnavailable(BusError):
+    """Redis could not be reached, or did not answer, for as long as the bus was told to wait."""
+
+
+class UnsupportedServer(BusError):
+    """The server is too old, or is not one that the bus can use."""
+
+
+class ServerRefused(BusError):
+    """Redis answered, and refused: no permission, out of memory, a disk that is full."""
+
+
+class InvalidName(BusError, ValueError):
+    """A name (agent, queue, topic, lock, namespace) that the bus does not accept."""
+
+
+class MessageTooLarge(BusError, ValueError):
+    """A message is larger than the bus was told to carry."""
+
+
+class UndecodableMessage(BusError, ValueError):
+    """Bytes that are not an envelope, or a body that is not of the expected type."""
+
+
+class AgentAlreadyPresent(BusError):
+    """Another live instance has joined under this id, and no takeover was asked for."""
+
+
+class PresenceLost(BusError):
+    """This agent is no longer the one that is present: it was taken over, or declared dead."""
+
+
+class LockLost(BusError):
+    """The lease ran out, or is another's, while the holder was still at work."""
+
+
+class LockNotAcquired(BusError, TimeoutError):
+    """The lock was not free within the time that the caller was willing to wait."""
+
+
+class RequestTimeout(BusError, TimeoutError):
+    """No reply came before the request's deadline."""
+
+
+class RequestFailed(BusError):
+    """The other side answered with an error.
+
+    Attributes:
+        error_type: Name of the exception's class on the other side.
+        agent: Who answered.
+    """
+
+    def __init__(self, error_type: str, message: str, agent: str) -> None:
+        super().__init__(f"{agent} answered with {error_type}: {message}")
+        self.error_type = error_type
+        self.agent = agent
+
+
+class EventsMissed(BusError):
+    """Presence events were trimmed before they were read: take a new snapshot."""

@@ -1,0 +1,97 @@
+"""Every key and channel of a namespace, in one place.
+
+Keys of one noun share a hash tag (`{...}`), so that each multi-key script is legal on a Redis
+Cluster. Names are checked before they become part of a key: no braces (they would move the hash
+tag), no glob characters (they would widen an ACL pattern), nothing that a terminal or a page
+would have to defuse.
+"""
+
+import re
+
+from .errors import InvalidName
+
+MAX_NAME = 128
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/+-]{0,127}\Z")
+_NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+
+
+def check_name(kind: str, name: str) -> str:
+    """Return `name` when it may name a `kind` (agent, queue, topic, lock, ...).
+
+    Raises:
+        InvalidName: it is empty, longer than 128, or has a character outside the accepted ones.
+    """
+    if not isinstance(name, str) or not _NAME.match(name):
+        shown = ascii(name) if len(ascii(name)) <= 60 else ascii(name)[:57] + "..."
+        raise InvalidName(
+            f"{shown} cannot name a {kind}: use 1 to {MAX_NAME} characters of "
+            "A-Z a-z 0-9 . _ : @ / + -, the first a letter or a digit"
+        )
+    return name
+
+
+class Keys:
+    """Key names of one namespace.
+
+    Args:
+        namespace: 1 to 64 characters of `A-Z a-z 0-9 . _ -`, the first a letter or digit.
+
+    Raises:
+        InvalidName: the namespace, or a name given to a method, is not accepted.
+    """
+
+    def __init__(self, namespace: str) -> None:
+        if not isinstance(namespace, str) or not _NAMESPACE.match(namespace):
+            raise InvalidName(
+                f"{ascii(namespace)} cannot be a namespace: use 1 to 64 characters of "
+                "A-Z a-z 0-9 . _ -, the first a letter or a digit"
+            )
+        self.namespace = namespace
+
+    # presence (one bucket for now; the bucket is part of the key so that it can grow)
+
+    def presence(self, agent: str) -> str:
+        return f"{self.namespace}:{{presence:0}}:agent:{agent}"
+
+    @property
+    def presence_index(self) -> str:
+        return f"{self.namespace}:{{presence:0}}:index"
+
+    @property
+    def presence_events(self) -> str:
+        return f"{self.namespace}:{{presence:0}}:events"
+
+    def state(self, agent: str) -> str:
+        return f"{self.namespace}:{{{agent}}}:state"
+
+    # streams
+
+    def inbox(self, agent: str) -> str:
+        return f"{self.namespace}:{{{agent}}}:inbox"
+
+    def queue(self, name: str) -> str:
+        return f"{self.namespace}:{{queue:{name}}}"
+
+    @property
+    def queues(self) -> str:
+        return f"{self.namespace}:queues"
+
+    def log(self, name: str) -> str:
+        return f"{self.namespace}:{{{name}}}:log"
+
+    # locks
+
+    def lock(self, name: str) -> str:
+        return f"{self.namespace}:{{lock:{name}}}"
+
+    # channels and values
+
+    def topic(self, name: str) -> str:
+        return f"{self.namespace}:topic:{name}"
+
+    def instance(self, instance: str) -> str:
+        """Channel on which one bus instance hears replies and wake-ups."""
+        return f"{self.namespace}:instance:{instance}"
+
+    def value(self, name: str) -> str:
+        return f"{self.namespace}:value:{name}"

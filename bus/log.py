@@ -1,0 +1,179 @@
+"""Logs: append-only streams with one reader at a time, that keeps its own position.
+
+A queue shares its messages among consumers and remembers what each has acknowledged. A log leaves
+that to its reader, who can so store its position in the same transaction as what it made of the
+entries, and apply each exactly once.
+"""
+
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+import msgspec
+from coredis.connection import BaseConnection
+
+from .envelope import Envelope, unwrap, wrap
+from .errors import UndecodableMessage
+from .keys import check_name
+from .link import reply
+from .script import Script
+
+if TYPE_CHECKING:
+    from .bus import Bus
+
+_TRIM: Final = Script("trim")
+_REJECT: Final = Script("reject")
+_LAST: Final = Script("last")
+
+#: Dead letters kept for a log.
+MOST_DEAD: Final = 10_000
+
+
+class LogEntry(msgspec.Struct, frozen=True):
+    """One entry of a log.
+
+    Attributes:
+        id: Entry id, `<ms>-<n>`, growing along the log.
+        envelope: The message, or None where it is not one.
+        raw: The bytes as they stand in the log.
+        error: Why `envelope` is None.
+    """
+
+    id: str
+    envelope: Envelope | None
+    raw: bytes
+    error: str | None = None
+
+
+class Log:
+    """One log of a namespace. Made by `Bus.log`."""
+
+    def __init__(self, bus: "Bus", name: str) -> None:
+        self.name = check_name("log", name)
+        self._bus = bus
+        self.key: Final = bus.keys.log(name)
+        self._epoch_key = f"{self.key}:epoch"
+        # What blocks needs a connection of its own; it is kept from one read to the next.
+        self._reader: BaseConnection | None = None
+        self._reading = anyio.Lock()
+
+    async def append(
+        self,
+        body: object,
+        *,
+        type: str | None = None,  # noqa: A002 (the envelope's name for it)
+        sender: str | None = None,
+    ) -> str:
+        """Append `body`; return its entry id, once Redis has it.
+
+        The id is empty where a connection broke before the reply and the retry found that the
+        entry had arrived: `last_id` is then at or behind it.
+
+        Raises:
+            BusUnavailable: Redis could not be reached for as long as the bus is patient.
+            ServerRefused: Redis refused it.
+            MessageTooLarge: the encoded message is larger than the bus carries.
+        """
+        _, message = wrap(body, sender=sender or self._bus.instance, type=type)
+        self._bus.check_size(message)
+        return await self._bus.appender.append(self.key, message, epoch_key=self._epoch_key)
+
+    async def read(
+        self, *, after: str = "0-0", limit: int = 1000, block: float | None = None
+    ) -> list[LogEntry]:
+        """Return up to `limit` entries behind the id `after`, in order.
+
+        Args:
+            after: Entry id; `0-0` is the beginning.
+            limit: Most entries.
+            block: Seconds to wait for an entry where there is none. None: do not wait.
+
+        Garbled entries are returned with their `error`.
+        """
+        if block is None:
+            return _entries(await self._call("XREAD", "COUNT", limit, "STREAMS", self.key, after))
+
+        async def blocking() -> Any:
+            if self._reader is None or not self._reader.usable:
+                self._reader = await self._bus.link.open_connection()
+            return await reply(
+                self._reader,
+                b"XREAD",
+                b"COUNT",
+                limit,
+                b"BLOCK",
+                max(1, int(block * 1000)),
+                b"STREAMS",
+                self.key,
+                after,
+                timeout=block + self._bus.link.reply_timeout,
+                blocking=True,
+            )
+
+        async with self._reading:
+            return _entries(await self._bus.link.retrying(blocking))
+
+    async def trim(self, *, through: str) -> int:
+        """Drop the entries up to and including `through`; return how many were dropped."""
+        return int(await self._bus.link.run(_TRIM, [self.key], [through]))
+
+    async def reject(self, entry: LogEntry, *, reason: str) -> None:
+        """Copy `entry` to the log's dead letters, with the reason. Trimming it is another step.
+
+        Rejecting an entry again changes nothing.
+        """
+        await self._bus.link.run(
+            _REJECT, [self.key, f"{self.key}:dead"], [entry.id, reason, MOST_DEAD, entry.raw]
+        )
+
+    async def dead_length(self) -> int:
+        """How many dead letters there are."""
+        return int(await self._call("XLEN", f"{self.key}:dead"))
+
+    async def epoch(self) -> str:
+        """An id made with the stream, or an empty string where there is no stream yet.
+
+        Another epoch means that Redis lost the stream: entry ids of two epochs do not compare.
+        """
+        return (await self._call("GET", self._epoch_key) or b"").decode()
+
+    async def length(self) -> int:
+        """How many entries there are."""
+        return int(await self._call("XLEN", self.key))
+
+    async def last_id(self) -> str:
+        """Id of the newest entry ever appended, also where it was trimmed; `0-0` if none was."""
+        return str((await self._bus.link.run(_LAST, [self.key])).decode())
+
+    async def _call(self, command: str, *args: str | int) -> Any:
+        return await self._bus.link.retrying(lambda: self._bus.link.call(command, *args))
+
+
+def _entries(result: Any) -> list[LogEntry]:
+    if not result:
+        return []
+    # RESP3 answers with a map of streams, RESP2 with a list of pairs.
+    streams = result.values() if isinstance(result, dict) else [pair[1] for pair in result]
+    return [_entry(row[0].decode(), row[1]) for rows in streams for row in rows]
+
+
+def _entry(entry_id: str, fields: Any) -> LogEntry:
+    raw = message_of(fields)
+    if raw is None:
+        return LogEntry(
+            entry_id, None, msgspec.msgpack.encode(fields), "the entry has no field named e"
+        )
+    try:
+        return LogEntry(entry_id, unwrap(raw), raw)
+    except UndecodableMessage as error:
+        return LogEntry(entry_id, None, raw, str(error))
+
+
+def message_of(fields: Any) -> bytes | None:
+    """The encoded envelope among a stream entry's fields, or None."""
+    pairs = list(fields.items()) if isinstance(fields, dict) else None
+    if pairs is not None:
+        return next((value for name, value in pairs if name == b"e"), None)
+    for place in range(0, len(fields or ()), 2):
+        if fields[place] == b"e":
+            return bytes(fields[place + 1])
+    return None

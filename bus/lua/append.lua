@@ -1,0 +1,23 @@
+-- Append a batch to a stream, each message once.
+-- KEYS  stream, last number seen of this producer [, the stream's epoch]
+-- ARGV  number of the first message, seconds to remember the producer, candidate epoch, messages...
+-- Returns the entry ids; an empty one where the message is in the stream already.
+-- The numbering is that of Kafka's idempotent producer (KIP-98): a retry carries the same numbers.
+if KEYS[3] and redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.call('SET', KEYS[3], ARGV[3])
+end
+local number = tonumber(ARGV[1])
+local last = tonumber(redis.call('GET', KEYS[2]) or '0')
+local ids = {}
+for i = 4, #ARGV do
+  if number > last then
+    ids[#ids + 1] = redis.call('XADD', KEYS[1], '*', 'e', ARGV[i])
+  else
+    ids[#ids + 1] = ''
+  end
+  number = number + 1
+end
+if number - 1 > last then
+  redis.call('SET', KEYS[2], number - 1, 'EX', ARGV[2])
+end
+return ids

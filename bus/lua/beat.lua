@@ -1,0 +1,21 @@
+-- The heartbeat of all agents of one process.
+-- KEYS  index zset, presence keys...
+-- ARGV  for each agent: agent, how a record of its instance begins, TTL in ms
+-- Returns for each: 1 alive, 0 the key is gone, 2 the key is another instance's.
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local results = {}
+for i = 2, #KEYS do
+  local at = (i - 2) * 3
+  local record = redis.call('GET', KEYS[i])
+  if not record then
+    results[#results + 1] = 0
+  elseif record:sub(1, #ARGV[at + 2]) ~= ARGV[at + 2] then
+    results[#results + 1] = 2
+  else
+    redis.call('PEXPIRE', KEYS[i], ARGV[at + 3])
+    redis.call('ZADD', KEYS[1], now + tonumber(ARGV[at + 3]), ARGV[at + 1])
+    results[#results + 1] = 1
+  end
+end
+return results

@@ -1,0 +1,94 @@
+"""What reaches one bus instance personally: replies to its requests, and wake-ups of its waiters."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import anyio
+
+from .envelope import Envelope, unwrap
+from .errors import UndecodableMessage
+
+if TYPE_CHECKING:
+    from .bus import Bus
+
+log = logging.getLogger("argentbus.request")
+
+_WAKE = b"wake:"
+
+
+class PendingReply:
+    """A reply that somebody waits for."""
+
+    __slots__ = ("arrived", "envelope")
+
+    def __init__(self) -> None:
+        self.arrived = anyio.Event()
+        self.envelope: Envelope | None = None
+
+
+class Mailbox:
+    """The sink of a bus instance's own channel."""
+
+    def __init__(self, bus: "Bus") -> None:
+        self._bus = bus
+        self.channel = bus.keys.instance(bus.instance)
+        self._replies: dict[str, PendingReply] = {}
+        self._waiters: dict[str, anyio.Event] = {}
+        self._open = False
+        self._opening = anyio.Lock()
+
+    async def open(self) -> bool:
+        """Subscribe, the first time that something is to reach this instance.
+
+        Returns:
+            Whether that was now.
+        """
+        if self._open:
+            return False
+        async with self._opening:
+            if not self._open:
+                await self._bus.subscriber.add(self.channel, self)
+                self._open = True
+        return True
+
+    @contextmanager
+    def expecting(self, message_id: str) -> Iterator[PendingReply]:
+        """Collect the reply to the message `message_id` while the context lasts."""
+        pending = self._replies[message_id] = PendingReply()
+        try:
+            yield pending
+        finally:
+            del self._replies[message_id]
+
+    def waiter(self, token: str) -> anyio.Event:
+        """An event that is set when the lock that `token` waits for is free."""
+        event = self._waiters[token] = anyio.Event()
+        return event
+
+    def forget(self, token: str) -> None:
+        """No longer wake `token`."""
+        self._waiters.pop(token, None)
+
+    def deliver(self, payload: bytes) -> None:
+        """Take what arrived on the channel."""
+        if payload.startswith(_WAKE):
+            event = self._waiters.get(payload[len(_WAKE) :].decode(errors="replace"))
+            if event is not None:
+                event.set()
+            return
+        try:
+            envelope = unwrap(payload)
+        except UndecodableMessage as error:
+            log.warning("refused what was sent to %s: %s", self.channel, error)
+            return
+        pending = self._replies.get(envelope.id)
+        if pending is not None:
+            pending.envelope = envelope
+            pending.arrived.set()
+
+    def gap(self) -> None:
+        """A wake-up may have been missed: let every waiter look for itself."""
+        for event in self._waiters.values():
+            event.set()

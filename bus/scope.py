@@ -1,0 +1,32 @@
+"""Background tasks that belong to a `with` block."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+from anyio.abc import TaskGroup
+
+
+@asynccontextmanager
+async def background(*tasks: Callable[[], Awaitable[None]]) -> AsyncGenerator[TaskGroup]:
+    """Run `tasks` beside the body, and end them with it.
+
+    A task that raises cancels the body, and its error comes out of the block. What the body raises
+    comes out as it is, not wrapped in a group.
+    """
+    failure: Exception | None = None
+    try:
+        async with anyio.create_task_group() as group:
+            for task in tasks:
+                group.start_soon(task)
+            try:
+                yield group
+            except Exception as error:  # noqa: BLE001 (raised again below, out of the group)
+                failure = error
+            group.cancel_scope.cancel()
+    except BaseExceptionGroup as errors:
+        if len(errors.exceptions) > 1:
+            raise
+        raise errors.exceptions[0] from failure
+    if failure is not None:
+        raise failure

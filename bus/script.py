@@ -1,0 +1,28 @@
+"""Lua scripts: files beside this module, run by their hash."""
+
+import hashlib
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Final
+
+
+class Script:
+    """A Lua script that ships with the bus.
+
+    Args:
+        name: File name in `bus/lua`, without its ending.
+    """
+
+    __slots__ = ("name", "sha", "text")
+
+    def __init__(self, name: str) -> None:
+        self.name: Final = name
+        self.text: Final = files(__package__).joinpath("lua", f"{name}.lua").read_bytes()
+        self.sha: Final = hashlib.sha1(self.text, usedforsecurity=False).hexdigest().encode()
+
+    def __repr__(self) -> str:
+        return f"Script({self.name!r})"
+
+
+Argument = str | bytes | int | float
+Arguments = Sequence[Argument]
