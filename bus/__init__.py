@@ -23,6 +23,7 @@ from .errors import (
     UndecodableMessage,
     UnsupportedServer,
 )
+from .events import PresenceEvents
 from .lock import Lease, Lock
 from .log import Log, LogEntry
 from .presence import AgentState, Presence, PresenceEvent
@@ -58,6 +59,7 @@ __all__ = [
     "MessageTooLarge",
     "Presence",
     "PresenceEvent",
+    "PresenceEvents",
     "PresenceLost",
     "Queue",
     "QueueStatistics",

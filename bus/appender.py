@@ -12,6 +12,7 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup
 
+from .envelope import new_id
 from .errors import BusError
 from .link import Link
 from .script import Script
@@ -109,7 +110,7 @@ class Appender:
         lane.number += len(batch.messages)
         try:
             batch.ids = await self._link.run(
-                _APPEND, lane.keys, (first, REMEMBER, self._producer, *batch.messages)
+                _APPEND, lane.keys, (first, REMEMBER, new_id(), *batch.messages)
             )
         except BusError as error:
             batch.error = error

@@ -1,6 +1,6 @@
 """Bodies: from and to the types that an application declares."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
@@ -13,8 +13,8 @@ T = TypeVar("T")
 
 
 @lru_cache(maxsize=1024)
-def _decoder(body_type: Any) -> Callable[[Any], Any]:
-    return msgspec.msgpack.Decoder(body_type).decode
+def _decoder(body_type: Hashable) -> Callable[[Any], Any]:
+    return msgspec.msgpack.Decoder(cast("Any", body_type)).decode
 
 
 def decode_body(envelope: Envelope, body_type: type[T]) -> T:
@@ -24,7 +24,7 @@ def decode_body(envelope: Envelope, body_type: type[T]) -> T:
         UndecodableMessage: the body is not of that type.
     """
     try:
-        return cast("T", _decoder(body_type)(envelope.body))
+        return cast("T", _decoder(cast("Hashable", body_type))(envelope.body))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
         name = getattr(body_type, "__name__", str(body_type))
         raise UndecodableMessage(

@@ -12,7 +12,7 @@ from coredis.exceptions import RedisError
 
 from .delivery import Delivery
 from .envelope import Envelope, unwrap
-from .errors import ServerRefused, UndecodableMessage
+from .errors import BusError, UndecodableMessage
 from .heartbeat import Beat
 from .link import TRANSIENT, backoff, reply
 from .log import message_of
@@ -160,7 +160,7 @@ class Consumer(Generic[T]):
             await self._give_back_unheld(set())
             await self.settlements.trim()
             await self._bus.link.call("ZREM", f"{self._base}:consumers:{self._group}", self.name)
-        except (*TRANSIENT, ServerRefused) as error:
+        except (*TRANSIENT, BusError) as error:
             log.warning(
                 "%s could not hand back its deliveries of %s (%s): they go to others in %g s",
                 self.name,

@@ -1,7 +1,6 @@
 """A delivery: one message in the hands of one consumer, to be settled once."""
 
 import time
-from types import TracebackType
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from .envelope import Envelope
@@ -123,7 +122,7 @@ class Delivery(Generic[T]):
         self,
         exc_type: object,
         exc: BaseException | None,
-        traceback: TracebackType | None,
+        traceback: object,
     ) -> bool:
         if self._settled:
             return False

@@ -27,6 +27,9 @@ _LAST: Final = Script("last")
 #: Dead letters kept for a log.
 MOST_DEAD: Final = 10_000
 
+#: Seconds for which a rejection is known, so that it is not repeated.
+REMEMBER_REJECTION: Final = 86_400
+
 
 class LogEntry(msgspec.Struct, frozen=True):
     """One entry of a log.
@@ -121,8 +124,11 @@ class Log:
 
         Rejecting an entry again changes nothing.
         """
+        dead = f"{self.key}:dead"
         await self._bus.link.run(
-            _REJECT, [self.key, f"{self.key}:dead"], [entry.id, reason, MOST_DEAD, entry.raw]
+            _REJECT,
+            [dead, f"{dead}:{entry.id}"],
+            [entry.id, reason, MOST_DEAD, entry.raw, REMEMBER_REJECTION],
         )
 
     async def dead_length(self) -> int:

@@ -6,22 +6,16 @@ expiry time: any process may run the reaper, which turns each overdue agent into
 """
 
 import logging
-from collections.abc import AsyncGenerator, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import msgspec
 
-from .errors import AgentAlreadyPresent, EventsMissed
-from .link import TRANSIENT, backoff, reply
-from .presence import (
-    AgentState,
-    Presence,
-    PresenceEvent,
-    read_event,
-    read_presence,
-    state_from_hash,
-)
+from .errors import AgentAlreadyPresent
+from .events import PresenceEvents
+from .link import TRANSIENT
+from .presence import AgentState, Presence, read_presence, state_from_hash
 from .script import Script
 
 if TYPE_CHECKING:
@@ -45,9 +39,6 @@ BEATS_PER_CALL: Final = 500
 
 #: Seconds for which the state of an agent that is gone is kept.
 KEEP_STATE: Final = 86_400
-
-#: Events read in one call.
-_READ: Final = 500
 
 #: Most seconds between two runs of the reaper in a process that has a reason to run it.
 REAP_EVERY: Final = 0.5
@@ -179,62 +170,10 @@ class Registry:
                 tasks.start_soon(read, agent)
         return found
 
-    async def events(self, *, after: str) -> AsyncGenerator[PresenceEvent]:
-        """Every event behind the id `after`, endlessly; reconnects by itself.
-
-        Raises:
-            EventsMissed: events were trimmed, or lost with the server's data, before they were
-                read. Take a new snapshot.
-        """
+    def events(self, *, after: str) -> PresenceEvents:
+        """Every event behind the id `after`, endlessly. See `PresenceEvents`."""
         self._reaping.set()
-        position = after.encode()
-        delays = backoff()
-        while True:
-            try:
-                async with self._bus.link.dedicated() as connection:
-                    await self._check_gap(position)
-                    while True:
-                        rows = await self._next_events(connection, position)
-                        delays = backoff()
-                        for entry_id, fields in rows:
-                            position = entry_id
-                            event = read_event(entry_id, fields)
-                            if event is not None:
-                                yield event
-                        if len(rows) >= _READ:
-                            await self._check_gap(position)
-            except TRANSIENT as error:
-                log.debug("presence events interrupted: %r", error)
-                await anyio.sleep(next(delays))
-
-    async def _next_events(self, connection: Any, position: bytes) -> list[Any]:
-        result = await reply(
-            connection,
-            b"XREAD",
-            b"COUNT",
-            _READ,
-            b"BLOCK",
-            2000,
-            b"STREAMS",
-            self._keys.presence_events,
-            position,
-            timeout=2 + self._bus.link.reply_timeout,
-            blocking=True,
-        )
-        if not result:
-            return []
-        streams = result.values() if isinstance(result, dict) else [pair[1] for pair in result]
-        return [row for rows in streams for row in rows]
-
-    async def _check_gap(self, position: bytes) -> None:
-        if position == b"0-0":
-            return
-        call = self._bus.link.call
-        first = await call("XRANGE", self._keys.presence_events, "-", "+", "COUNT", 1)
-        if not first or _order(first[0][0]) > _order(position):
-            raise EventsMissed(
-                f"presence events behind {position.decode()} are gone: take a new snapshot"
-            )
+        return PresenceEvents(self._bus.link, self._keys.presence_events, after)
 
     # reaping
 
@@ -275,8 +214,3 @@ class Registry:
             self._records,
             self._keys.presence_events,
         ]
-
-
-def _order(entry_id: bytes) -> tuple[int, int]:
-    ms, _, seq = entry_id.partition(b"-")
-    return int(ms), int(seq)

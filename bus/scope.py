@@ -1,14 +1,15 @@
 """Background tasks that belong to a `with` block."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
 
 
 @asynccontextmanager
-async def background(*tasks: Callable[[], Awaitable[None]]) -> AsyncGenerator[TaskGroup]:
+async def background(*tasks: Callable[[], Coroutine[Any, Any, None]]) -> AsyncGenerator[TaskGroup]:
     """Run `tasks` beside the body, and end them with it.
 
     A task that raises cancels the body, and its error comes out of the block. What the body raises

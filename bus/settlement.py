@@ -2,11 +2,13 @@
 
 import logging
 import random
+from collections import deque
+from collections.abc import Iterator
 from typing import Final
 
 import anyio
 
-from .errors import ServerRefused
+from .errors import BusUnavailable, ServerRefused
 from .link import Link
 from .script import Script
 
@@ -43,6 +45,13 @@ class _Batch:
     def empty(self) -> bool:
         return not (self.acks or self.returns or self.retries or self.burials)
 
+    def entry_ids(self) -> Iterator[str]:
+        """All that the batch settles."""
+        yield from self.acks
+        yield from self.returns
+        yield from (entry_id for entry_id, _ in self.retries)
+        yield from (entry_id for entry_id, _, _ in self.burials)
+
 
 class Settlements:
     """What a consumer has settled and Redis may not know yet.
@@ -69,6 +78,7 @@ class Settlements:
         self._max_deliveries = max_deliveries
         self._held = held
         self._open = _Batch()
+        self._unsent: deque[_Batch] = deque()
         self._work = anyio.Event()
         self._untrimmed = 0
         self._lock = anyio.Lock()
@@ -120,26 +130,31 @@ class Settlements:
             await self.flush()
 
     async def flush(self) -> None:
-        """Send what is settled. What Redis refuses for good is logged, and stays pending there."""
+        """Send what is settled. What Redis refuses for good is logged, and stays pending there.
+
+        What is not sent when this is cancelled is sent by the next flush.
+        """
         async with self._lock:
-            batch, self._open = self._open, _Batch()
+            if not self._open.empty:
+                self._unsent.append(self._open)
+                self._open = _Batch()
             self._work = anyio.Event()
-            if batch.empty:
-                return
-            try:
-                await self._send(batch)
-            except ServerRefused as error:
-                batch.error = error
-                log.error("settling deliveries of %s failed: %s", self._base, error)
-            except Exception as error:
-                batch.error = error
-                raise
-            finally:
+            while self._unsent:
+                batch = self._unsent[0]
+                try:
+                    await self._send(batch)
+                except ServerRefused as error:
+                    batch.error = error
+                    log.error("settling deliveries of %s failed: %s", self._base, error)
+                except BusUnavailable as error:
+                    batch.error = error
+                    log.error("settling deliveries of %s is put off: %s", self._base, error)
+                    batch.done.set()
+                    self._work.set()
+                    return
+                self._unsent.popleft()
+                self._held.difference_update(batch.entry_ids())
                 batch.done.set()
-                for settled in (batch.acks, batch.returns):
-                    self._held.difference_update(settled)
-                self._held.difference_update(row[0] for row in batch.retries)
-                self._held.difference_update(row[0] for row in batch.burials)
 
     async def trim(self) -> None:
         """Drop from the stream what every group is done with, if anything was acked lately."""

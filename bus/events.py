@@ -1,0 +1,104 @@
+"""Following the presence events, across reconnects."""
+
+import logging
+from collections import deque
+from typing import Any, Final
+
+import anyio
+from coredis.connection import BaseConnection
+
+from .errors import EventsMissed
+from .link import TRANSIENT, Link, backoff, reply
+from .presence import PresenceEvent, read_event
+
+log = logging.getLogger("argentbus.presence")
+
+#: Events read in one call.
+_READ: Final = 500
+
+#: Seconds for which one read waits at the server.
+_BLOCK: Final = 2.0
+
+
+class PresenceEvents:
+    """The presence events behind a position, in order: iterate over it. Made by `Registry.events`.
+
+    It reconnects by itself, and keeps a connection until `aclose` or the end of the bus.
+
+    Raises:
+        EventsMissed: events were trimmed, or lost with the server's data, before they were read.
+            Take a new snapshot.
+    """
+
+    def __init__(self, link: Link, stream: str, after: str) -> None:
+        self._link = link
+        self._stream = stream
+        self._position = after.encode()
+        self._read: deque[PresenceEvent] = deque()
+        self._connection: BaseConnection | None = None
+
+    def __aiter__(self) -> "PresenceEvents":
+        return self
+
+    async def __anext__(self) -> PresenceEvent:
+        delays = backoff()
+        while not self._read:
+            try:
+                await self._fill()
+            except TRANSIENT as error:
+                log.debug("presence events interrupted: %r", error)
+                await anyio.sleep(next(delays))
+        return self._read.popleft()
+
+    async def aclose(self) -> None:
+        """Give the connection up."""
+        if self._connection is not None:
+            self._connection.invalidate("done with it")
+            self._connection = None
+        await anyio.lowlevel.checkpoint()
+
+    async def _fill(self) -> None:
+        if self._connection is None or not self._connection.usable:
+            self._connection = await self._link.open_connection()
+            await self._check_gap()
+        rows = await self._next_rows(self._connection)
+        for entry_id, fields in rows:
+            self._position = entry_id
+            event = read_event(entry_id, fields)
+            if event is not None:
+                self._read.append(event)
+        if len(rows) >= _READ:
+            await self._check_gap()
+
+    async def _next_rows(self, connection: BaseConnection) -> list[Any]:
+        result = await reply(
+            connection,
+            b"XREAD",
+            b"COUNT",
+            _READ,
+            b"BLOCK",
+            int(_BLOCK * 1000),
+            b"STREAMS",
+            self._stream,
+            self._position,
+            timeout=_BLOCK + self._link.reply_timeout,
+            blocking=True,
+        )
+        if not result:
+            return []
+        streams = result.values() if isinstance(result, dict) else [pair[1] for pair in result]
+        return [row for rows in streams for row in rows]
+
+    async def _check_gap(self) -> None:
+        if self._position == b"0-0":
+            return
+        first = await self._link.call("XRANGE", self._stream, "-", "+", "COUNT", 1)
+        if not first or _order(first[0][0]) > _order(self._position):
+            raise EventsMissed(
+                f"presence events behind {self._position.decode()} are gone: take a new snapshot"
+            )
+
+
+def _order(entry_id: bytes) -> tuple[int, int]:
+    ms, _, seq = entry_id.partition(b"-")
+    return int(ms), int(seq)

@@ -1,0 +1,177 @@
+"""Presence: who is here, who left, who is gone; each told once."""
+
+import logging
+from typing import Any
+
+import anyio
+import pytest
+
+from bus import AgentAlreadyPresent, Bus, EventsMissed, InvalidName, PresenceEvent, PresenceLost
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.anyio
+
+
+async def events_so_far(bus: Bus, *, after: str = "0-0", until: str) -> list[PresenceEvent]:
+    seen = []
+    with anyio.fail_after(10):
+        async for event in bus.registry.events(after=after):
+            seen.append(event)
+            if event.kind == until:
+                return seen
+    raise AssertionError
+
+
+async def test_an_agent_is_present_while_it_is_joined(bus: Bus) -> None:
+    async with bus.join("scout", role="researcher") as agent:
+        snapshot = await bus.registry.snapshot()
+        assert snapshot.agents == {"scout": agent.presence}
+        assert snapshot.agents["scout"].role == "researcher"
+        assert snapshot.states["scout"].status == "idle"
+    snapshot = await bus.registry.snapshot()
+    assert snapshot.agents == {}
+    kinds = [event.kind for event in await events_so_far(bus, until="left")]
+    assert kinds == ["joined", "changed", "left"]
+
+
+async def test_state_is_changed_in_part_and_watched(bus: Bus) -> None:
+    async with bus.join("scout") as agent:
+        await agent.set_state(status="processing", activity="indexing", mood="calm", files=3)
+        await agent.set_state(mood=None, files=None, arousal=0.5)
+        state = (await bus.registry.states(["scout"]))["scout"]
+        assert (state.status, state.activity, state.mood) == ("processing", "indexing", None)
+        assert (state.arousal, state.fields) == (0.5, {})
+        assert state == agent.state
+        for wrong in ({"status": "asleep"}, {"valence": 3}, {"arousal": -0.1}):
+            with pytest.raises(ValueError, match="use one of|goes from"):
+                await agent.set_state(**wrong)  # type: ignore[arg-type]
+    assert (await bus.registry.states(["scout"]))["scout"].status == "offline"
+
+
+async def test_a_second_join_is_refused_and_says_where_the_first_is(bus: Bus) -> None:
+    async with bus.join("scout"):
+        with pytest.raises(AgentAlreadyPresent, match=r"process \d+.*takeover=True"):
+            async with bus.join("scout"):
+                pytest.fail("joined twice")
+
+
+async def test_who_is_taken_over_is_told_and_stops(bus: Bus) -> None:
+    first_joined = anyio.Event()
+    told = anyio.Event()
+
+    async def first() -> None:
+        with pytest.raises(PresenceLost, match="taken over"):
+            async with bus.join("scout", ttl=0.5):
+                first_joined.set()
+                await anyio.sleep_forever()
+        told.set()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(first)
+        await first_joined.wait()
+        async with bus.join("scout", takeover=True) as second:
+            with anyio.fail_after(5):
+                await told.wait()
+            snapshot = await bus.registry.snapshot()
+            assert snapshot.agents["scout"].instance == second.instance
+            assert snapshot.states["scout"].status == "idle"
+    causes = [event.cause for event in await events_so_far(bus, until="left")]
+    assert "taken over" in causes
+
+
+async def test_a_silent_agent_expires_within_its_ttl_and_a_second_once(
+    bus: Bus, redis_server: Any, namespace: str
+) -> None:
+    async with Bus.connect(redis_server.url, namespace=namespace) as watcher:
+        await watcher.registry.snapshot()  # from here on both processes reap
+        async with bus.join("scout", ttl=1.0):
+            bus.roll.exit(bus.roll.enter(*_only(bus)))
+            silent_since = anyio.current_time()
+
+            async def gone() -> bool:
+                return not (await watcher.registry.snapshot()).agents
+
+            await eventually(gone)
+            assert anyio.current_time() - silent_since < 2.0
+            await eventually(lambda: _offline(watcher))
+    seen = await events_so_far(bus, until="expired")
+    assert [event.kind for event in seen].count("expired") == 1
+    [expired] = [event for event in seen if event.kind == "expired"]
+    assert expired.presence is not None
+    assert expired.cause == "no heartbeat"
+
+
+def _only(bus: Bus) -> Any:
+    [(presence, lost)] = bus.roll._members.values()
+    return presence, lost
+
+
+async def _offline(bus: Bus) -> bool:
+    return (await bus.registry.states(["scout"]))["scout"].status == "offline"
+
+
+async def test_an_agent_whose_key_was_lost_joins_again(
+    bus: Bus, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.CRITICAL, "argentbus"):
+        async with bus.join("scout", ttl=0.6) as agent:
+            for key in (bus.keys.presence("scout"), bus.keys.presence_index):
+                await bus.link.call("DEL", key)
+
+            async def back() -> bool:
+                key = bus.keys.presence("scout")
+                return bool(await bus.link.call("EXISTS", key))
+
+            await eventually(back)
+            snapshot = await bus.registry.snapshot()
+            assert snapshot.agents["scout"].instance == agent.instance
+
+
+async def test_trimmed_events_are_noticed(bus: Bus) -> None:
+    async with bus.join("scout") as agent:
+        after = (await bus.registry.snapshot()).after
+        await agent.set_state(activity="one")
+        await agent.set_state(activity="two")
+        await bus.link.call("XTRIM", bus.keys.presence_events, "MAXLEN", 1)
+        with pytest.raises(EventsMissed):
+            async for _ in bus.registry.events(after=after):
+                pytest.fail("an event behind a gap")
+
+
+async def test_garbage_in_every_presence_key_is_passed_over(bus: Bus) -> None:
+    async with bus.join("scout"):
+        events = bus.keys.presence_events
+        await bus.link.call("XADD", events, "*", "kind", "joined", "agent", b"\xff\xfe")
+        await bus.link.call("XADD", events, "*", "kind", "nonsense", "agent", "x")
+        await bus.link.call("XADD", events, "*", "kind", "changed", "agent", "x", "state", "{")
+        await bus.link.call("HSET", f"{bus.keys.presence_index}:records", "evil", b"\xff{")
+        await bus.link.call("HSET", bus.keys.state("scout"), "arousal", "very", b"\xff", b"\xff")
+        snapshot = await bus.registry.snapshot()
+        assert list(snapshot.agents) == ["scout"]
+        assert snapshot.states["scout"].arousal is None
+    seen = await events_so_far(bus, until="left")
+    assert [event.kind for event in seen if event.agent == "scout"] == ["joined", "changed", "left"]
+
+
+async def test_a_name_that_is_not_one_cannot_join(bus: Bus) -> None:
+    with pytest.raises(InvalidName):
+        async with bus.join("{evil}"):
+            pytest.fail("joined")
+
+
+async def test_a_thousand_agents_share_one_heartbeat(bus: Bus) -> None:
+    async with anyio.create_task_group() as tasks:
+        joined = 0
+
+        async def be(n: int) -> None:
+            nonlocal joined
+            async with bus.join(f"agent-{n}", ttl=1.5):
+                joined += 1
+                await anyio.sleep_forever()
+
+        for n in range(1000):
+            tasks.start_soon(be, n)
+        await eventually(lambda: joined == 1000, timeout=20)
+        await anyio.sleep(2.5)  # the thing under test: nobody expires over more than a TTL
+        assert len((await bus.registry.snapshot()).agents) == 1000
+        tasks.cancel_scope.cancel()
