@@ -18,8 +18,10 @@ log = logging.getLogger("argentbus.metrics")
 
 #: Seconds between two samples.
 INTERVAL: Final = 1.0
-#: Seconds within which a sample has to be complete, or Redis counts as away.
+#: Seconds within which a sample has to be complete, or Redis counts as away; and for how long a
+#: broken connection is tried again before that.
 PATIENCE: Final = 3.0
+_RETRY: Final = 1.0
 #: Queues that are counted, the first by name; agents whose heartbeat is looked up.
 MOST_QUEUES: Final = 100
 MOST_BEATS: Final = 500
@@ -192,7 +194,7 @@ class Sampler:
 
     async def _call(self, command: str, *args: str) -> Any:
         link = self._bus.link
-        return await link.retrying(lambda: link.call(command, *args))
+        return await link.retrying(lambda: link.call(command, *args), patience=_RETRY)
 
 
 async def _unless_refused(figure: Awaitable[T], otherwise: T) -> T:

@@ -103,9 +103,11 @@ class Board:
 
     def snapshot(self) -> Snapshot:
         """Everything, for a page that has just come."""
+        now = time.time()
+        self._history.forget(now)
         self._sum_up()
         return Snapshot(
-            now=time.time(),
+            now=now,
             namespace=self._bus.namespace,
             server=f"Redis {self._bus.server_version} at {self._bus.link.address}",
             agents=self._rows(),

@@ -46,9 +46,9 @@ def databases(agents: Iterable[AgentView]) -> list[DatabaseRow]:
     """A row for each backend that some sidecar among `agents` writes to, by name."""
     by_backend: dict[str, list[AgentView]] = {}
     for view in agents:
-        if view.presence.role == ROLE:
-            backend = clean(view.state.fields.get("backend") or "backend not known yet", 40)
-            by_backend.setdefault(backend, []).append(view)
+        # One that has just joined has not said yet what it writes to.
+        if view.presence.role == ROLE and (backend := view.state.fields.get("backend")):
+            by_backend.setdefault(clean(backend, 40), []).append(view)
     return [_row(backend, views) for backend, views in sorted(by_backend.items())]
 
 

@@ -1,9 +1,11 @@
 // The agents who are here, and those who went.
 
 import { byId, element, reconcile, setText } from "./dom.js";
-import { clock, duration } from "./format.js";
+import { ago, clock, duration } from "./format.js";
 
 const MOST_ROWS = 300;
+// What a sidecar reports has a section of its own.
+const COUNTED = ["backend", "memory_items", "tasks", "committed", "lag", "partitions", "error"];
 const present = new Map();
 const departed = new Map();
 
@@ -36,6 +38,7 @@ function makeAgent() {
   row.since = part(since, "span", "minor");
   const beat = cell(node, "Last heartbeat");
   row.beat = part(beat, "span", "beat-text");
+  row.ttl = part(beat, "span", "minor");
   row.bar = part(part(beat, "span", "beat"), "i");
   return row;
 }
@@ -46,7 +49,9 @@ function feeling(agent) {
   if (typeof agent.valence === "number") parts.push(`valence ${agent.valence.toFixed(1)}`);
   if (typeof agent.arousal === "number") parts.push(`arousal ${agent.arousal.toFixed(1)}`);
   if (agent.session) parts.push(`session ${agent.session}`);
-  for (const [name, value] of Object.entries(agent.fields)) parts.push(`${name} ${value}`);
+  for (const [name, value] of Object.entries(agent.fields)) {
+    if (agent.role !== "sidecar" || !COUNTED.includes(name)) parts.push(`${name} ${value}`);
+  }
   return parts.join(" · ");
 }
 
@@ -60,9 +65,10 @@ function updateAgent(row, agent, now, age) {
   setText(row.host, agent.host);
   setText(row.pid, `pid ${agent.pid}`);
   setText(row.age, duration(now - agent.since));
-  setText(row.since, `since ${clock(agent.since)}`);
+  setText(row.since, clock(agent.since));
   const known = typeof age === "number" && agent.ttl > 0;
-  setText(row.beat, known ? `${duration(age)} ago, of ${duration(agent.ttl)}` : `every ${duration(agent.ttl / 3)}`);
+  setText(row.beat, known ? ago(age) : "–");
+  setText(row.ttl, `gone after ${duration(agent.ttl)}`);
   const left = known ? Math.min(1, Math.max(0, 1 - age / agent.ttl)) : 1;
   row.bar.style.transform = `scaleX(${left.toFixed(3)})`;
   row.node.classList.toggle("late", left < 0.5 && left > 0);
@@ -89,8 +95,9 @@ function updateGone(row, agent, now, back) {
   setText(row.host, agent.host);
   setText(row.pid, `pid ${agent.pid}`);
   setText(row.age, duration(agent.at - agent.since));
-  setText(row.beat, `${duration(now - agent.at)} ago`);
-  setText(row.since, clock(agent.at));
+  setText(row.beat, ago(now - agent.at));
+  setText(row.since, clock(agent.since));
+  setText(row.ttl, clock(agent.at));
 }
 
 // Agents before services, then by name: a row keeps its place.

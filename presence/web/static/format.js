@@ -6,12 +6,18 @@ export function number(value) {
 
 export function duration(seconds) {
   if (typeof seconds !== "number" || !Number.isFinite(seconds)) return "–";
+  if (seconds > 0 && seconds < 1) return `${seconds.toFixed(1)} s`;
   const whole = Math.max(0, Math.floor(seconds));
   if (whole < 60) return `${whole} s`;
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
   if (whole < 86400) return `${Math.floor(whole / 3600)} h ${Math.floor(whole / 60) % 60} min`;
   const days = Math.floor(whole / 86400);
   return days < 3650 ? `${days} d ${Math.floor(whole / 3600) % 24} h` : "–";
+}
+
+export function ago(seconds) {
+  if (seconds >= 60 && seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+  return `${duration(seconds)} ago`;
 }
 
 export function clock(epochSeconds) {

@@ -46,7 +46,7 @@ function drawLink() {
     alarm = `No connection to the dashboard's own server. What you see is from ${clock(view.heard)}. Trying again.`;
   } else if (redisDown) {
     [state, text] = ["lost", "Redis lost"];
-    alarm = `Redis does not answer (${view.redis.detail}). What you see is from ${clock(view.redis.since)}. Trying again.`;
+    alarm = `Redis does not answer. What you see is from ${clock(view.redis.since)}. Trying again. (${view.redis.detail})`;
   }
   byId("link").dataset.state = state;
   setText(byId("link-text"), text);
