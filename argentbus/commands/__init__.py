@@ -1,0 +1,1 @@
+"""The subcommands: one thin module a group, loaded when it is asked for."""

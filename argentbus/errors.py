@@ -1,0 +1,17 @@
+"""What the command line reports in one line, with exit status 1."""
+
+
+class ArgentbusError(Exception):
+    """Base of every error of the command line and its servers that is foreseen."""
+
+
+class EmbeddedServerFailed(ArgentbusError):
+    """An embedded server did not start, or ended on its own."""
+
+
+class PortTaken(ArgentbusError):
+    """Something else already listens on the port that was asked for."""
+
+
+class DataDirectoryUnusable(ArgentbusError):
+    """The data directory cannot be made, written, or is in use by another copy."""

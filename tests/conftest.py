@@ -1,0 +1,71 @@
+"""Real servers for the tests: a Redis for the session, and one for each test that kills its own."""
+
+import itertools
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from argentbus.embedded import EmbeddedRedis, free_port
+
+_numbers = itertools.count()
+
+
+class RedisServer(EmbeddedRedis):
+    """The embedded Redis with what a test does to it: kill, start again, freeze, thaw."""
+
+    def freeze(self) -> None:
+        """Stop the process where it stands: connections stay open and nothing answers."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen process go on."""
+        self._signal(signal.SIGCONT)
+
+    def terminate(self) -> None:
+        """End it in good order."""
+        self.stop()
+
+    def stop(self, *, timeout: float = 10.0) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.thaw()
+        super().stop(timeout=timeout)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self.process is not None, "the server has not been started"
+        os.kill(self.process.pid, number)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Asyncio, unless a folder's own conftest says otherwise."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A redis-server for the whole session: leave it alive, and keep to your `namespace`."""
+    yield from _served(tmp_path_factory.mktemp("redis"))
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A redis-server for this test alone, to be killed, frozen and started again."""
+    yield from _served(tmp_path / "redis")
+
+
+@pytest.fixture
+def namespace() -> str:
+    """A namespace that no other test uses."""
+    return f"test-{os.getpid()}-{next(_numbers)}"
+
+
+def _served(directory: Path) -> Iterator[RedisServer]:
+    server = RedisServer(directory, free_port())
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
