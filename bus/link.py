@@ -28,6 +28,7 @@ from coredis.exceptions import (
     AuthorizationError,
     ClusterDownError,
     ConnectionError,  # noqa: A004 (the driver's name for it)
+    InvalidResponse,
     NoScriptError,
     ReadOnlyError,
     RedisError,
@@ -225,22 +226,36 @@ class Link:
             self._attempt = None
             attempt.done.set()
 
-    async def open_connection(self) -> BaseConnection:
-        """Like `dedicated`, for a holder that keeps it until it breaks or the link ends."""
+    async def _start_connection(self) -> BaseConnection:
         if self._tasks is None:
             raise BusUnavailable("the bus is closed: use it inside `async with Bus.connect()`")
         connection = self._new_connection()
         try:
-            with anyio.fail_after(self.connect_timeout):
+            with anyio.fail_after(self.connect_timeout) as scope:
                 await self._tasks.start(connection.run)
+        except BaseException as error:
+            _close_buffers(connection)
+            # The driver turns being cancelled into errors of many kinds.
+            if scope.cancel_called and isinstance(error, Exception):
+                raise TimeoutError(f"no answer within {self.connect_timeout:g} s") from None
+            raise
+        return connection
+
+    async def open_connection(self) -> BaseConnection:
+        """Like `dedicated`, for a holder that keeps it until it breaks or the link ends."""
+        try:
+            connection = await self._start_connection()
         except UnknownCommandError as error:
             raise self._too_old("one that does not know HELLO") from error
         except (AuthenticationError, AuthorizationError) as error:
             raise self.refused(error) from error
-        except TimeoutError as error:
-            raise TimeoutError(f"no answer within {self.connect_timeout:g} s") from error
         except ResponseError as error:
             raise self.refused(error) from error
+        except InvalidResponse as error:
+            raise UnsupportedServer(
+                f"what answers at {self.address} does not speak Redis's protocol: is it another "
+                "program's port?"
+            ) from error
         version = connection.server_version or "0"
         self.server_version = tuple(int(n) for n in version.split(".") if n.isdigit())
         if self.server_version < OLDEST:
@@ -267,6 +282,13 @@ class Link:
         if address.tls:
             common["ssl_context"] = ssl.create_default_context()
         return TCPConnection(TCPLocation(address.host, address.port), **common)
+
+
+def _close_buffers(connection: BaseConnection) -> None:
+    """Close what a connection that never came about leaves open (coredis 6.9 does not)."""
+    for name in ("_write_buffer", "_push_message_buffer", "_streamed_message_buffer"):
+        for end in ("_in", "_out"):
+            getattr(connection, name + end).close()
 
 
 async def reply(

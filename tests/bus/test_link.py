@@ -50,10 +50,10 @@ async def test_something_else_listens() -> None:
             await stream.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
     async with server(http) as url:
-        await refuses(url, BusUnavailable, "cannot reach Redis")
+        await refuses(url, UnsupportedServer, "does not speak Redis's protocol")
 
 
-async def test_something_listens_and_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_something_listens_and_says_nothing() -> None:
     async def mute(stream: SocketStream) -> None:
         async with stream:
             await anyio.sleep_forever()
