@@ -1,0 +1,181 @@
+"""Where everything is: options win over the environment, that over the file, that over defaults.
+
+The file is ArgentOS's own, `~/.argentos/argent.json`, key `storage`:
+
+    {"storage": {"backend": "dual", "readFrom": "sqlite", "writeTo": ["sqlite", "postgres"],
+                 "redis": {"host": "127.0.0.1", "port": 6380},
+                 "postgres": {"host": "127.0.0.1", "port": 5433, "database": "argentos"},
+                 "sqlite": {"path": "~/argentbus.db"}}}
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+import msgspec
+
+from .settings import (
+    ConfigurationError,
+    Expectation,
+    SettingsFile,
+    absolute_path,
+    agreeing,
+    backends,
+    namespace,
+    one_backend,
+    one_side,
+    partition_count,
+    postgres_url,
+    redis_url,
+    without_password,
+)
+
+__all__ = ["ConfigurationError", "StorageConfig"]
+
+Backend = Literal["sqlite", "postgres", "dual"]
+Side = Literal["sqlite", "postgres"]
+
+DEFAULT_REDIS_URL: Final = "redis://127.0.0.1:6380"
+DEFAULT_POSTGRES_URL: Final = "postgresql://127.0.0.1:5433/argentos"
+
+
+class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Every setting, checked. Made by `StorageConfig.load`.
+
+    Attributes:
+        backend: Which database serves: `sqlite`, `postgres`, or `dual` (both are written).
+        read_from: Which side serves reads; with one backend, that one.
+        write_to: Which sides are written.
+        redis_url: Where Redis is.
+        postgres_url: Where PostgreSQL is.
+        sqlite_path: The SQLite file.
+        namespace: Prefix of every key in Redis.
+        partitions: Partitions of the write log in a namespace that is new; an existing one keeps
+            the number it was made with.
+        home: Directory for state: databases, the embedded servers' files, `up.json`.
+        sources: For each setting that was given: where (`--redis-url`, `ARGENTBUS_REDIS_URL`, or
+            the file and key). What is missing here is a default.
+    """
+
+    backend: Backend = "sqlite"
+    read_from: Side = "sqlite"
+    write_to: tuple[Side, ...] = ("sqlite",)
+    redis_url: str = DEFAULT_REDIS_URL
+    postgres_url: str = DEFAULT_POSTGRES_URL
+    sqlite_path: Path = Path("argentbus.db")
+    namespace: str = "argent"
+    partitions: int = 4
+    home: Path = Path()
+    sources: dict[str, str] = msgspec.field(default_factory=dict)
+
+    @classmethod
+    def load(
+        cls,
+        options: Mapping[str, Any] | None = None,
+        env: Mapping[str, str] = os.environ,
+        path: Path | None = None,
+    ) -> "StorageConfig":
+        """Read the settings.
+
+        Args:
+            options: By this class's attribute names; what is None was not given.
+            env: The environment: `ARGENTBUS_REDIS_URL`, `_POSTGRES_URL`, `_SQLITE_PATH`,
+                `_BACKEND`, `_NAMESPACE`, `_PARTITIONS`, `_HOME`.
+            path: The settings file; by default `~/.argentos/argent.json`, which may be missing.
+
+        Raises:
+            ConfigurationError: a value is wrong, or two contradict each other. The message names
+                the option, variable, or file and key, and says what it should be.
+        """
+        file = SettingsFile.read(path, env)
+        found: dict[str, Any] = {}
+        sources: dict[str, str] = {}
+        for setting in _SETTINGS:
+            for source, value, base in _given(setting, options or {}, env, file):
+                try:
+                    found[setting.name] = setting.check(value, base)
+                except Expectation as expected:
+                    raise ConfigurationError(f"{source}: {expected}") from None
+                sources[setting.name] = source
+                break
+        found.setdefault("home", _default_home(env))
+        found.setdefault("sqlite_path", found["home"] / "argentbus.db")
+        found.update(agreeing(found, sources))
+        return cls(**found, sources=sources)
+
+    def settings(self) -> dict[str, Any]:
+        """Every setting as text or numbers, without passwords, for people to read."""
+        return {
+            "backend": self.backend,
+            "read_from": self.read_from,
+            "write_to": list(self.write_to),
+            "redis_url": without_password(self.redis_url),
+            "postgres_url": without_password(self.postgres_url),
+            "sqlite_path": str(self.sqlite_path),
+            "namespace": self.namespace,
+            "partitions": self.partitions,
+            "home": str(self.home),
+        }
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.settings().items())
+        return f"StorageConfig({shown})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return list(self.settings().items())
+
+
+class _Setting(NamedTuple):
+    name: str
+    option: str
+    variable: str | None
+    in_file: Callable[[SettingsFile], tuple[str, Any] | None]
+    check: Callable[[Any, Path], Any]
+
+
+def _key(*keys: str) -> Callable[[SettingsFile], tuple[str, Any] | None]:
+    return lambda file: file.value(*keys)
+
+
+_SETTINGS: Final = (
+    _Setting("home", "--data", "ARGENTBUS_HOME", lambda _: None, absolute_path),
+    _Setting("backend", "--backend", "ARGENTBUS_BACKEND", _key("backend"), one_backend),
+    _Setting("read_from", "--read-from", None, _key("readFrom"), one_side),
+    _Setting("write_to", "--write-to", None, _key("writeTo"), backends),
+    _Setting("redis_url", "--redis-url", "ARGENTBUS_REDIS_URL", SettingsFile.redis, redis_url),
+    _Setting(
+        "postgres_url",
+        "--postgres-url",
+        "ARGENTBUS_POSTGRES_URL",
+        SettingsFile.postgres,
+        postgres_url,
+    ),
+    _Setting(
+        "sqlite_path", "--sqlite", "ARGENTBUS_SQLITE_PATH", _key("sqlite", "path"), absolute_path
+    ),
+    _Setting("namespace", "--namespace", "ARGENTBUS_NAMESPACE", _key("namespace"), namespace),
+    _Setting(
+        "partitions", "--partitions", "ARGENTBUS_PARTITIONS", _key("partitions"), partition_count
+    ),
+)
+
+
+def _given(
+    setting: _Setting, options: Mapping[str, Any], env: Mapping[str, str], file: SettingsFile
+) -> Iterator[tuple[str, Any, Path]]:
+    """Where the setting was given, the strongest first: source, value, base of relative paths."""
+    if options.get(setting.name) is not None:
+        yield setting.option, options[setting.name], Path.cwd()
+    if setting.variable and env.get(setting.variable):
+        yield setting.variable, env[setting.variable], Path.cwd()
+    in_file = setting.in_file(file)
+    if in_file is not None:
+        yield in_file[0], in_file[1], file.path.parent
+
+
+def _default_home(env: Mapping[str, str]) -> Path:
+    state = env.get("XDG_STATE_HOME", "")
+    if Path(state).is_absolute():
+        return Path(state) / "argentbus"
+    return Path(env.get("HOME") or Path.home()) / ".local" / "state" / "argentbus"
