@@ -46,7 +46,7 @@ def parse_url(url: str) -> Address:
     except ValueError as error:
         raise BusError(f"not a Redis URL ({error}): {_EXAMPLES}") from error
     if parts.scheme not in {"redis", "rediss", "unix"}:
-        raise BusError(f"not a Redis URL (scheme {ascii(parts.scheme)}): {_EXAMPLES}")
+        raise BusError(f"not a Redis URL (scheme {parts.scheme!a}): {_EXAMPLES}")
     if parts.scheme == "unix" and not parts.path:
         raise BusError(f"not a Redis URL (no socket path): {_EXAMPLES}")
     return Address(

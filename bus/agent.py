@@ -262,7 +262,7 @@ class Roll:
         if presence.instance not in self._members:
             return
         log.warning(
-            "agent %s was no longer present (it was suspended, or Redis lost its data): joins again",
+            "agent %s was no longer present (suspended, or Redis lost its data): it joins again",
             presence.agent,
         )
         try:

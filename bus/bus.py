@@ -219,8 +219,9 @@ class Bus:
         """Raise `MessageTooLarge` where an encoded message is larger than this bus carries."""
         if len(message) > self._most_message_bytes:
             raise MessageTooLarge(
-                f"a message of {len(message):,} bytes is larger than the {self._most_message_bytes:,}"
-                " this bus carries: store the content elsewhere and send where it is"
+                f"a message of {len(message):,} bytes is larger than the "
+                f"{self._most_message_bytes:,} this bus carries: store the content elsewhere and send "
+                "where it is"
             )
 
     async def publish(self, channel: str, message: bytes) -> int:

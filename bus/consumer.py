@@ -80,9 +80,7 @@ class Consumer(Generic[T]):
         self._arrived = anyio.Event()
         self._room = anyio.Event()
         self._lapsed = False
-        self.settlements = Settlements(
-            bus.link, base, group, self.name, max_deliveries, self._held
-        )
+        self.settlements = Settlements(bus.link, base, group, self.name, max_deliveries, self._held)
 
     # the caller's side
 

@@ -10,6 +10,7 @@ from .errors import UndecodableMessage
 
 VERSION: Final = 1
 
+
 def new_id() -> str:
     """A UUIDv7 as 32 hex digits: unique, and in the order of creation (RFC 9562)."""
     return uuid_utils.uuid7().hex
@@ -51,7 +52,7 @@ def wrap(
     body: object,
     *,
     sender: str,
-    type: str | None = None,  # noqa: A002 (the field's name)
+    type: str | None = None,
     reply_to: str | None = None,
     deadline: float | None = None,
     message_id: str | None = None,

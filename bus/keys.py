@@ -21,7 +21,7 @@ def check_name(kind: str, name: str) -> str:
     Raises:
         InvalidName: it is empty, longer than 128, or has a character outside the accepted ones.
     """
-    if not isinstance(name, str) or not _NAME.match(name):
+    if not _NAME.match(name):
         shown = ascii(name) if len(ascii(name)) <= 60 else ascii(name)[:57] + "..."
         raise InvalidName(
             f"{shown} cannot name a {kind}: use 1 to {MAX_NAME} characters of "
@@ -41,9 +41,9 @@ class Keys:
     """
 
     def __init__(self, namespace: str) -> None:
-        if not isinstance(namespace, str) or not _NAMESPACE.match(namespace):
+        if not _NAMESPACE.match(namespace):
             raise InvalidName(
-                f"{ascii(namespace)} cannot be a namespace: use 1 to 64 characters of "
+                f"{namespace!a} cannot be a namespace: use 1 to 64 characters of "
                 "A-Z a-z 0-9 . _ -, the first a letter or a digit"
             )
         self.namespace = namespace

@@ -230,8 +230,9 @@ class Link:
         if self._tasks is None:
             raise BusUnavailable("the bus is closed: use it inside `async with Bus.connect()`")
         connection = self._new_connection()
+        scope = anyio.CancelScope(deadline=anyio.current_time() + self.connect_timeout)
         try:
-            with anyio.fail_after(self.connect_timeout) as scope:
+            with scope:
                 await self._tasks.start(connection.run)
         except BaseException as error:
             _close_buffers(connection)
@@ -239,6 +240,9 @@ class Link:
             if scope.cancel_called and isinstance(error, Exception):
                 raise TimeoutError(f"no answer within {self.connect_timeout:g} s") from None
             raise
+        if scope.cancelled_caught:
+            _close_buffers(connection)
+            raise TimeoutError(f"no answer within {self.connect_timeout:g} s")
         return connection
 
     async def open_connection(self) -> BaseConnection:

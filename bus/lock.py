@@ -152,18 +152,10 @@ class Lock:
         margin = self._ttl * 0.02
         while True:
             await anyio.sleep(self._ttl / 3)
-            with anyio.move_on_after(max(0.0, lease.remaining - margin)) as scope:
-                while True:
-                    sent_at = anyio.current_time()
-                    try:
-                        held = await self._bus.link.run_once(
-                            _RENEW, [self._key], [token, int(self._ttl * 1000)]
-                        )
-                        break
-                    except TRANSIENT as error:
-                        log.debug("renewing %s: %r", self.name, error)
-                        await anyio.sleep(min(0.1, self._ttl / 20))
-            if scope.cancelled_caught:
+            held = None
+            with anyio.move_on_after(max(0.0, lease.remaining - margin)):
+                held = await self._renew(lease, token)
+            if held is None:
                 raise LockLost(
                     f"lock {self.name} (fence {lease.fence}) could not be renewed within its "
                     f"{self._ttl:g} s: another may hold it now, so stop what it protected"
@@ -173,7 +165,21 @@ class Lock:
                     f"lock {self.name} (fence {lease.fence}) is no longer held by this holder: it "
                     "ran out, or Redis lost it; stop what it protected"
                 )
-            lease.extend(sent_at)
+
+    async def _renew(self, lease: Lease, token: str) -> bool:
+        while True:
+            sent_at = anyio.current_time()
+            try:
+                held = await self._bus.link.run_once(
+                    _RENEW, [self._key], [token, int(self._ttl * 1000)]
+                )
+            except TRANSIENT as error:
+                log.debug("renewing %s: %r", self.name, error)
+                await anyio.sleep(min(0.1, self._ttl / 20))
+            else:
+                if held:
+                    lease.extend(sent_at)
+                return bool(held)
 
     async def _release(self, token: str) -> None:
         try:

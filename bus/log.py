@@ -63,7 +63,7 @@ class Log:
         self,
         body: object,
         *,
-        type: str | None = None,  # noqa: A002 (the envelope's name for it)
+        type: str | None = None,
         sender: str | None = None,
     ) -> str:
         """Append `body`; return its entry id, once Redis has it.

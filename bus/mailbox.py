@@ -1,4 +1,4 @@
-"""What reaches one bus instance personally: replies to its requests, and wake-ups of its waiters."""
+"""What reaches one bus instance personally: replies to its requests, wake-ups of its waiters."""
 
 import logging
 from collections.abc import Iterator

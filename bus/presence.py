@@ -84,9 +84,7 @@ class AgentState(msgspec.Struct, frozen=True, kw_only=True):
     def to_hash(self) -> dict[str, str]:
         """The state as the fields of a Redis hash; what is None is left out."""
         own = {
-            name: str(value)
-            for name in _OWN_FIELDS
-            if (value := getattr(self, name)) is not None
+            name: str(value) for name in _OWN_FIELDS if (value := getattr(self, name)) is not None
         }
         return own | {"instance": self.instance} | {f"+{k}": v for k, v in self.fields.items()}
 

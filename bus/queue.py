@@ -187,9 +187,7 @@ class Queue(Generic[T]):
         """
         start = after if after == "-" else f"({after}"
         rows = await self._bus.link.retrying(
-            lambda: self._bus.link.call(
-                "XRANGE", f"{self._base}:dead", start, "+", "COUNT", limit
-            )
+            lambda: self._bus.link.call("XRANGE", f"{self._base}:dead", start, "+", "COUNT", limit)
         )
         return [dead_letter(row) for row in rows]
 
@@ -197,9 +195,7 @@ class Queue(Generic[T]):
         """Put dead letters back into the queue, for every group; return how many there were."""
         if not dead_ids:
             return 0
-        return int(
-            await self._bus.link.run(_REPLAY, [f"{self._base}:dead", self._base], dead_ids)
-        )
+        return int(await self._bus.link.run(_REPLAY, [f"{self._base}:dead", self._base], dead_ids))
 
     async def _announce(self) -> None:
         if self._listed:

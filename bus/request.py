@@ -1,4 +1,5 @@
-"""Request and reply: the request goes by stream, so it survives; the reply by pub/sub, so it is fast.
+"""Request and reply: the request goes by stream, so it survives; the reply by pub/sub, so it is
+fast.
 
 The deadline travels with the request: what nobody waits for any more is not started.
 """

@@ -145,10 +145,10 @@ class Settlements:
                     await self._send(batch)
                 except ServerRefused as error:
                     batch.error = error
-                    log.error("settling deliveries of %s failed: %s", self._base, error)
+                    log.warning("settling deliveries of %s failed: %s", self._base, error)
                 except BusUnavailable as error:
                     batch.error = error
-                    log.error("settling deliveries of %s is put off: %s", self._base, error)
+                    log.warning("settling deliveries of %s is put off: %s", self._base, error)
                     batch.done.set()
                     self._work.set()
                     return

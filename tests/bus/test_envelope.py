@@ -45,7 +45,7 @@ def test_a_garbled_envelope_is_refused_or_still_one(data: st.DataObject) -> None
 
 def test_a_body_of_another_type_names_both() -> None:
     _, raw = wrap({"other": 1}, sender="scout", type="Plan")
-    with pytest.raises(UndecodableMessage, match="Plan.*scout.*Note"):
+    with pytest.raises(UndecodableMessage, match=r"Plan.*scout.*Note"):
         decode_body(unwrap(raw), Note)
 
 

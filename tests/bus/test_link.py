@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import msgspec
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
@@ -38,7 +39,7 @@ async def refuses(url: str, error: type[Exception], match: str) -> None:
 
 
 async def test_nobody_listens() -> None:
-    async with server(lambda _: anyio.sleep(0)) as url:
+    async with server(lambda _: anyio.lowlevel.checkpoint()) as url:
         pass
     await refuses(url, BusUnavailable, r"cannot reach Redis at redis://127\.0\.0\.1:\d+.*start it")
 

@@ -43,8 +43,8 @@ async def test_state_is_changed_in_part_and_watched(bus: Bus) -> None:
         assert (state.arousal, state.fields) == (0.5, {})
         assert state == agent.state
         for wrong in ({"status": "asleep"}, {"valence": 3}, {"arousal": -0.1}):
-            with pytest.raises(ValueError, match="use one of|goes from"):
-                await agent.set_state(**wrong)  # type: ignore[arg-type]
+            with pytest.raises(ValueError, match=r"use one of|goes from"):
+                await agent.set_state(**wrong)
     assert (await bus.registry.states(["scout"]))["scout"].status == "offline"
 
 

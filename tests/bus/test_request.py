@@ -106,7 +106,7 @@ async def test_a_reply_goes_only_to_where_instances_listen(bus: Bus) -> None:
         await bus.appender.append(bus.keys.inbox("writer"), forged)
 
         async def handled() -> bool:
-            return await bus.link.call("XLEN", bus.keys.inbox("writer")) == 0
+            return int(await bus.link.call("XLEN", bus.keys.inbox("writer"))) == 0
 
         await eventually(handled)
         assert (feed.refused, feed.dropped) == (0, 0)
