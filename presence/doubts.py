@@ -8,6 +8,7 @@ import math
 from collections.abc import Collection
 
 import anyio
+
 from bus import Presence
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 import anyio
 import msgspec
+
 from bus import Bus, BusError, InvalidName, Queue
 from bus.errors import ServerRefused
 
@@ -198,7 +199,7 @@ class Sampler:
 
 
 async def _unless_refused(figure: Awaitable[T], otherwise: T) -> T:
-    """A foreign hand wrote something else under a key: the other figures are still worth showing."""
+    """A foreign hand may have written under one key: the other figures are still worth showing."""
     try:
         return await figure
     except ServerRefused as error:

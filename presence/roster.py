@@ -9,6 +9,7 @@ from typing import Final
 from weakref import WeakSet
 
 import anyio
+
 from bus import AgentState, Bus, BusError, EventsMissed, PresenceEvent, Snapshot
 
 from .changes import BUFFER, AgentView, Change, Changes
@@ -104,11 +105,15 @@ class Roster:
 
     async def _snapshot(self) -> Snapshot:
         while True:
+            snapshot: Snapshot | None = None
             try:
-                return await self._bus.registry.snapshot()
-            except BusError as error:
-                log.warning("no snapshot of who is present: %s", error)
-                await anyio.sleep(PAUSE)
+                snapshot = await self._bus.registry.snapshot()
+            except* BusError as errors:
+                # Those of several agents at once come as a group.
+                log.warning("no snapshot of who is present: %s", errors.exceptions[0])
+            if snapshot is not None:
+                return snapshot
+            await anyio.sleep(PAUSE)
 
     def _take(self, event: PresenceEvent) -> None:
         known = self._agents.get(event.agent)

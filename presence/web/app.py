@@ -24,15 +24,16 @@ def create_app(
     """The application that shows `board`.
 
     Args:
+        board: What is shown.
         stream: Serves `/events`; by default one with the usual patience. Close it before the
             server stops, or open pages keep it waiting.
         allow_hosts: Names it answers to besides the loopback ones.
     """
 
-    async def page(request: Request) -> Response:
+    async def page(_: Request) -> Response:
         return FileResponse(f"{STATIC}/index.html", media_type="text/html; charset=utf-8")
 
-    async def health(request: Request) -> Response:
+    async def health(_: Request) -> Response:
         up = await board.answers()
         return JSONResponse(
             {"redis": "up" if up else "down", "viewers": board.sampler.viewers},

@@ -8,9 +8,9 @@ from typing import Final
 
 import anyio
 import msgspec
+
 from bus import DASHBOARD, Bus, BusError, DashboardEvent
 from bus.scope import background
-
 from presence.errors import ChangesMissed, TooManyViewers
 from presence.metrics import Sample, Sampler
 from presence.roster import AgentView, Change, Roster
@@ -43,7 +43,7 @@ class Board:
         self._seen: dict[str, AgentView] = dict(roster.agents)
         self._databases: dict[str, DatabaseRow] = {}
         now = time.time()
-        self._redis = RedisStatus(True, now, "")
+        self._redis = RedisStatus(up=True, since=now, detail="")
         self._metrics = Metrics(now, 0, 0, [], 0, [], {}, [])
         self.sampler = Sampler(
             bus,
@@ -146,6 +146,7 @@ class Board:
             self._went(change)
         elif change.view is not None:
             self._seen[change.agent] = change.view
+            self._back(change.agent, change.view)
             if change.agent in self._listed():
                 row = agent_row(change.agent, change.view)
                 self._tell(lambda viewer: viewer.agent(change.agent, row))
@@ -167,13 +168,19 @@ class Board:
             moved_up = agent_row(last, self._seen[last])
             self._tell(lambda viewer: viewer.agent(last, moved_up))
 
+    def _back(self, agent: str, view: AgentView) -> None:
+        """The same instance again: it was suspended or cut off, and is not gone after all."""
+        key = self._history.back(agent, view)
+        if key is not None:
+            self._tell(lambda viewer: viewer.gone(key, None))
+
     def _note(self, kind: str, agent: str, detail: str, at: float) -> None:
         happening = self._history.note(kind, agent, detail, at)
         self._tell(lambda viewer: viewer.event(happening))
 
     def _sampled(self, sample: Sample) -> None:
         if not self._redis.up:
-            self._set_redis(True, "")
+            self._set_redis(up=True)
         if any(agent not in sample.beats for agent in self._listed()):
             self._roster.check()
         self._sum_up(sample)
@@ -184,9 +191,9 @@ class Board:
 
     def _unanswered(self, reason: str) -> None:
         if self._redis.up:
-            self._set_redis(False, reason)
+            self._set_redis(up=False, detail=reason)
 
-    def _set_redis(self, up: bool, detail: str) -> None:
+    def _set_redis(self, *, up: bool, detail: str = "") -> None:
         self._redis = RedisStatus(up, time.time(), detail)
         words = "answers again" if up else f"does not answer: {detail}"
         self._note("redis_back" if up else "redis_lost", "Redis", words, time.time())

@@ -106,9 +106,7 @@ class EventStream:
             (b"cache-control", b"no-store"),
             (b"x-accel-buffering", b"no"),
         ]
-        await self._within(
-            send, {"type": "http.response.start", "status": 200, "headers": headers}
-        )
+        await self._within(send, {"type": "http.response.start", "status": 200, "headers": headers})
         await self._write(send, f"retry: {RETRY}\n\n".encode())
 
     async def _send(self, send: Send, kind: str, data: bytes) -> None:

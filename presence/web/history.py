@@ -5,10 +5,9 @@ from itertools import count
 from typing import Final
 
 from bus import DashboardEvent
-
 from presence.roster import AgentView, Change
 
-from .messages import GoneRow, Happening, gone_row
+from .messages import GoneRow, Happening, gone_key, gone_row
 from .text import clean
 
 #: Seconds for which an agent that went is shown, and how many are.
@@ -30,12 +29,15 @@ class History:
         """Remember that an agent left or expired; None where nothing is known of it."""
         if change.view is None:
             return None
-        row = gone_row(
-            change.agent, change.view, how=change.kind, at=change.at, cause=change.cause
-        )
+        row = gone_row(change.agent, change.view, how=change.kind, at=change.at, cause=change.cause)
         self.gone.pop(row.key, None)
         self.gone[row.key] = row
         return row
+
+    def back(self, agent: str, view: AgentView) -> str | None:
+        """Take an instance off the list of those who went; return its key if it was there."""
+        key = gone_key(agent, view)
+        return key if self.gone.pop(key, None) is not None else None
 
     def forget(self, now: float) -> list[str]:
         """Drop those that went too long ago, or are too many; return their keys."""
@@ -59,7 +61,7 @@ class History:
 
 
 def told(event: DashboardEvent, *, now: float) -> tuple[str, str, str, float]:
-    """Kind, agent, detail and time of an announced event; a clock that is far off is not believed."""
+    """Kind, agent, detail and time of an announced event; a clock far off is not believed."""
     at = event.at if abs(event.at - now) < 86_400 else now
     return event.kind, event.agent, event.detail, at
 

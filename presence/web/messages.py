@@ -130,11 +130,16 @@ def agent_row(agent: str, view: AgentView) -> AgentRow:
     )
 
 
+def gone_key(agent: str, view: AgentView) -> str:
+    """Tells one instance of an agent from another."""
+    return f"{clean(agent, 128)} {clean(view.presence.instance, 64)}"
+
+
 def gone_row(agent: str, view: AgentView, *, how: str, at: float, cause: str | None) -> GoneRow:
     """An agent that went, as the page shows it."""
     row = agent_row(agent, view)
     return GoneRow(
-        key=f"{row.id} {row.instance}",
+        key=gone_key(agent, view),
         id=row.id,
         role=row.role,
         status=row.status,

@@ -31,7 +31,7 @@ class AgentProcess:
     """A real process that has joined as an agent."""
 
     def __init__(self, url: str, namespace: str, agent_id: str, ttl: float) -> None:
-        self._process = subprocess.Popen(  # noqa: S603 (this interpreter)
+        self._process = subprocess.Popen(
             [sys.executable, "-c", AGENT, url, namespace, agent_id, str(ttl)],
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -42,18 +42,19 @@ class AgentProcess:
 
     def kill(self) -> None:
         """End it with SIGKILL, as a crash would."""
-        self._process.send_signal(signal.SIGKILL)
-        self._end()
+        self.signal(signal.SIGKILL)
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
 
     def close(self) -> None:
         """End it, however it is."""
         if self._process.poll() is None:
             self.kill()
-
-    def _end(self) -> None:
-        self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
 
 
 @pytest.fixture(params=["asyncio", "trio"])

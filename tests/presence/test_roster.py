@@ -118,16 +118,19 @@ async def test_a_redis_that_lost_its_data_is_not_taken_for_the_death_of_all(bus:
 
 
 async def test_it_goes_on_after_redis_was_killed(own_redis: Any, namespace: str) -> None:
-    async with Bus.connect(own_redis.url, namespace=namespace, ttl=2.0) as bus:
-        async with Roster.watch(bus) as roster, bus.join("scout", ttl=2.0):
-            changes = roster.changes()
-            await eventually(lambda: "scout" in roster.agents)
-            await anyio.to_thread.run_sync(own_redis.kill)
-            await anyio.to_thread.run_sync(own_redis.start)
-            async with bus.join("writer", ttl=2.0):
-                await until(changes, "joined", "writer", timeout=20)
-                await eventually(lambda: set(roster.agents) == {"scout", "writer"}, timeout=20)
-            await until(changes, "left", "writer", timeout=20)
+    async with (
+        Bus.connect(own_redis.url, namespace=namespace, ttl=2.0) as bus,
+        Roster.watch(bus) as roster,
+        bus.join("scout", ttl=2.0),
+    ):
+        changes = roster.changes()
+        await eventually(lambda: "scout" in roster.agents)
+        await anyio.to_thread.run_sync(own_redis.kill)
+        await anyio.to_thread.run_sync(own_redis.start)
+        async with bus.join("writer", ttl=2.0):
+            await until(changes, "joined", "writer", timeout=20)
+            await eventually(lambda: set(roster.agents) == {"scout", "writer"}, timeout=20)
+        await until(changes, "left", "writer", timeout=20)
 
 
 async def test_garbled_entries_do_not_stop_it(bus: Bus) -> None:
