@@ -9,6 +9,10 @@ class EmbeddedServerFailed(ArgentbusError):
     """An embedded server did not start, or ended on its own."""
 
 
+class ServiceFailed(ArgentbusError):
+    """A process that was started ended at once, or did not get ready."""
+
+
 class PortTaken(ArgentbusError):
     """Something else already listens on the port that was asked for."""
 

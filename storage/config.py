@@ -19,6 +19,7 @@ from .settings import (
     ConfigurationError,
     Expectation,
     SettingsFile,
+    Source,
     absolute_path,
     agreeing,
     backends,
@@ -31,7 +32,7 @@ from .settings import (
     without_password,
 )
 
-__all__ = ["ConfigurationError", "StorageConfig"]
+__all__ = ["ConfigurationError", "Source", "StorageConfig"]
 
 Backend = Literal["sqlite", "postgres", "dual"]
 Side = Literal["sqlite", "postgres"]
@@ -54,8 +55,7 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
         partitions: Partitions of the write log in a namespace that is new; an existing one keeps
             the number it was made with.
         home: Directory for state: databases, the embedded servers' files, `up.json`.
-        sources: For each setting that was given: where (`--redis-url`, `ARGENTBUS_REDIS_URL`, or
-            the file and key). What is missing here is a default.
+        sources: For each setting that was given: where. What is missing here is a default.
     """
 
     backend: Backend = "sqlite"
@@ -67,7 +67,7 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str = "argent"
     partitions: int = 4
     home: Path = Path()
-    sources: dict[str, str] = msgspec.field(default_factory=dict)
+    sources: dict[str, Source] = msgspec.field(default_factory=dict)
 
     @classmethod
     def load(
@@ -90,7 +90,7 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
         """
         file = SettingsFile.read(path, env)
         found: dict[str, Any] = {}
-        sources: dict[str, str] = {}
+        sources: dict[str, Source] = {}
         for setting in _SETTINGS:
             for source, value, base in _given(setting, options or {}, env, file):
                 try:
@@ -163,15 +163,15 @@ _SETTINGS: Final = (
 
 def _given(
     setting: _Setting, options: Mapping[str, Any], env: Mapping[str, str], file: SettingsFile
-) -> Iterator[tuple[str, Any, Path]]:
+) -> Iterator[tuple[Source, Any, Path]]:
     """Where the setting was given, the strongest first: source, value, base of relative paths."""
     if options.get(setting.name) is not None:
-        yield setting.option, options[setting.name], Path.cwd()
+        yield Source("option", setting.option), options[setting.name], Path.cwd()
     if setting.variable and env.get(setting.variable):
-        yield setting.variable, env[setting.variable], Path.cwd()
+        yield Source("environment", setting.variable), env[setting.variable], Path.cwd()
     in_file = setting.in_file(file)
     if in_file is not None:
-        yield in_file[0], in_file[1], file.path.parent
+        yield Source("file", in_file[0]), in_file[1], file.path.parent
 
 
 def _default_home(env: Mapping[str, str]) -> Path:

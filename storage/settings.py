@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import quote, urlsplit
 
 _FILE_KEYS: Final = {
@@ -29,6 +29,16 @@ _NAMESPACE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 
 class ConfigurationError(ValueError):
     """A setting is wrong; the message says which, where it stands, and what it should be."""
+
+
+class Source(NamedTuple):
+    """Where a setting was given: an option, a variable, or the file and key. Its `str` names it."""
+
+    layer: Literal["option", "environment", "file", "running copy"]
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Expectation(ValueError):
@@ -136,7 +146,7 @@ def _url(value: Any, schemes: tuple[str, ...], example: str) -> str:
 # what goes together
 
 
-def agreeing(found: Mapping[str, Any], sources: Mapping[str, str]) -> dict[str, Any]:
+def agreeing(found: Mapping[str, Any], sources: Mapping[str, Source]) -> dict[str, Any]:
     """Return `read_from` and `write_to` as they follow from the backend.
 
     Where an option or the environment names the backend, what the file says about reading and
@@ -148,10 +158,10 @@ def agreeing(found: Mapping[str, Any], sources: Mapping[str, str]) -> dict[str, 
     backend = found.get("backend", "sqlite")
     sides = _SIDES if backend == "dual" else (backend,)
     settled = {"read_from": sides[0], "write_to": sides}
-    overruled = "backend" in sources and "storage." not in sources["backend"]
+    overruled = "backend" in sources and sources["backend"].layer != "file"
     named = f"backend {backend}" + ("" if "backend" in sources else " (the default)")
     for name in ("read_from", "write_to"):
-        if name not in found or (overruled and "storage." in sources[name]):
+        if name not in found or (overruled and sources[name].layer == "file"):
             continue
         value = found[name]
         if name == "read_from" and value not in sides:

@@ -39,8 +39,8 @@ def test_an_option_wins_over_the_environment_and_that_over_the_file(tmp_path: Pa
     config = load(tmp_path, storage, env)
     assert config.redis_url == "redis://env:2"
     assert config.namespace == "file", "an empty variable is one that is not set"
-    assert config.sources["redis_url"] == "ARGENTBUS_REDIS_URL"
-    assert "argent.json, key storage.namespace" in config.sources["namespace"]
+    assert str(config.sources["redis_url"]) == "ARGENTBUS_REDIS_URL"
+    assert "argent.json, key storage.namespace" in str(config.sources["namespace"])
     assert load(tmp_path, storage, env, redis_url="redis://opt:3").redis_url == "redis://opt:3"
     assert load(tmp_path, storage, {}, redis_url=None).redis_url == "redis://file:1"
 

@@ -1,0 +1,5 @@
+"""`python -m argentbus`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""Measuring the bus and the sidecar beside a bare driver, in one run on one machine."""

@@ -1,0 +1,228 @@
+"""The bus beside bare drivers: put, put to acknowledged in another process, request, lock."""
+
+import sys
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+import msgspec
+import redis.asyncio
+from anyio.abc import Process
+from anyio.streams.buffered import BufferedByteReceiveStream
+from coredis import Redis
+
+from bus import Bus
+from bus.envelope import new_id
+
+from .figures import Figure, median, percentile
+from .worker import Payload
+
+TEXT = "x" * 120
+
+
+async def put(url: str, count: int, publishers: int = 500) -> Figure:
+    """Messages a second that `publishers` tasks put, each awaiting its own."""
+    async with Bus.connect(url, namespace=f"bench-{new_id()}") as bus:
+        queue = bus.queue("bench", Payload)
+
+        async def publish(n: int) -> None:
+            for _ in range(n):
+                await queue.put(Payload(time.time(), TEXT))
+
+        ours = await _rate(publish, count, publishers)
+    async with redis.asyncio.BlockingConnectionPool.from_url(url, max_connections=50) as pool:
+        client = redis.asyncio.Redis(connection_pool=pool)
+        encode = msgspec.msgpack.Encoder().encode
+        key = f"bench-{new_id()}"
+
+        async def publish_bare(n: int) -> None:
+            for _ in range(n):
+                await client.xadd(key, {"e": encode(Payload(time.time(), TEXT))})
+
+        bare = await _rate(publish_bare, count // 4, publishers)
+        await client.delete(key)
+    return Figure(
+        path=f"put, {publishers} publishers",
+        ours=ours,
+        bare=bare,
+        unit="/s",
+        beside="redis.asyncio, pool of 50, one XADD each",
+    )
+
+
+async def _rate(work: Callable[[int], Awaitable[None]], count: int, tasks: int) -> float:
+    started = time.perf_counter()
+    async with anyio.create_task_group() as group:
+        for _ in range(tasks):
+            group.start_soon(work, count // tasks)
+    return count // tasks * tasks / (time.perf_counter() - started)
+
+
+@asynccontextmanager
+async def _worker(
+    kind: str, url: str, namespace: str, count: int
+) -> AsyncGenerator[tuple[Process, BufferedByteReceiveStream]]:
+    command = [sys.executable, "-m", "argentbus.bench.worker", kind, url, namespace, str(count)]
+    async with await anyio.open_process(command, stderr=None) as process:
+        assert process.stdout is not None
+        lines = BufferedByteReceiveStream(process.stdout)
+        try:
+            await lines.receive_until(b"\n", 100)
+            yield process, lines
+        finally:
+            if process.returncode is None:
+                process.kill()
+
+
+async def _latencies(lines: BufferedByteReceiveStream) -> list[float]:
+    line = await lines.receive_until(b"\n", 1 << 28)
+    return msgspec.json.decode(line, type=list[float])
+
+
+async def end_to_end(url: str, count: int) -> Figure:
+    """Messages a second from put to handled and acknowledged in another process."""
+    namespace = f"bench-{new_id()}"
+    async with (
+        _worker("bus", url, namespace, count) as (_, lines),
+        Bus.connect(url, namespace=namespace) as bus,
+    ):
+        queue = bus.queue("bench", Payload)
+
+        async def publish(n: int) -> None:
+            for _ in range(n):
+                await queue.put(Payload(time.time(), TEXT))
+
+        started = time.perf_counter()
+        await _rate(publish, count, 500)
+        await _latencies(lines)
+        ours = count / (time.perf_counter() - started)
+    async with _worker("bare", url, namespace, count) as (_, lines), Redis.from_url(url) as client:
+        encode = msgspec.msgpack.Encoder().encode
+        started = time.perf_counter()
+        for _ in range(count // 500):
+            async with client.pipeline(transaction=False) as pipeline:
+                for _ in range(500):
+                    pipeline.xadd(f"{namespace}:bare", {"e": encode(Payload(time.time(), TEXT))})
+        await _latencies(lines)
+        bare = count / (time.perf_counter() - started)
+    return Figure(
+        path="put -> handled and acked, two processes",
+        ours=ours,
+        bare=bare,
+        unit="/s",
+        beside="coredis: pipelines of 500 XADD, XREADGROUP COUNT 1000, one XACK",
+    )
+
+
+async def latency(url: str, count: int) -> list[Figure]:
+    """Milliseconds from put to handler in another process, one message at a time."""
+    namespace = f"bench-{new_id()}"
+    async with (
+        _worker("bus", url, namespace, count) as (_, lines),
+        Bus.connect(url, namespace=namespace) as bus,
+    ):
+        queue = bus.queue("bench", Payload)
+        for _ in range(count):
+            await queue.put(Payload(time.time(), TEXT))
+            await anyio.sleep(0.002)
+        ours = await _latencies(lines)
+    async with _worker("bare", url, namespace, count) as (_, lines), Redis.from_url(url) as client:
+        encode = msgspec.msgpack.Encoder().encode
+        for _ in range(count):
+            await client.xadd(f"{namespace}:bare", {"e": encode(Payload(time.time(), TEXT))})
+            await anyio.sleep(0.002)
+        bare = await _latencies(lines)
+    return [
+        Figure(
+            path=f"put -> handler at low load, p{share * 100:.0f}",
+            ours=percentile(ours, share),
+            bare=percentile(bare, share),
+            unit="ms",
+            beside="coredis: XADD -> XREADGROUP",
+        )
+        for share in (0.5, 0.99)
+    ]
+
+
+async def request(url: str, count: int) -> Figure:
+    """Milliseconds of a request and its reply, within one process."""
+    async with Bus.connect(url, namespace=f"bench-{new_id()}") as bus:
+        async with (
+            bus.join("asker") as asker,
+            bus.join("answerer") as answerer,
+            anyio.create_task_group() as tasks,
+        ):
+
+            async def serve() -> None:
+                async for delivery in answerer.inbox(Payload):
+                    async with delivery:
+                        await delivery.reply(delivery.body)
+
+            tasks.start_soon(serve)
+            ours = []
+            for _ in range(count):
+                started = time.perf_counter()
+                await asker.request("answerer", Payload(0.0, TEXT), Payload, timeout=10)
+                ours.append((time.perf_counter() - started) * 1000)
+            tasks.cancel_scope.cancel()
+        pings = []
+        for _ in range(count):
+            started = time.perf_counter()
+            for _ in range(2):
+                await bus.link.call("PING")
+            pings.append((time.perf_counter() - started) * 1000)
+    return Figure(
+        path="request and reply, p50",
+        ours=median(ours),
+        bare=median(pings),
+        unit="ms",
+        beside="two PINGs",
+    )
+
+
+async def lock_handoff(url: str, count: int) -> Figure:
+    """Milliseconds from one holder's release to the next one's acquisition."""
+    handoffs: list[float] = []
+    released = 0.0
+    async with (
+        Bus.connect(url, namespace=f"bench-{new_id()}") as bus,
+        anyio.create_task_group() as tasks,
+    ):
+
+        async def contend() -> None:
+            nonlocal released
+            for _ in range(count // 2):
+                async with bus.lock("bench", ttl=10):
+                    if released:
+                        handoffs.append((time.perf_counter() - released) * 1000)
+                    await anyio.sleep(0.005)
+                    released = time.perf_counter()
+
+        tasks.start_soon(contend)
+        tasks.start_soon(contend)
+    async with redis.asyncio.Redis.from_url(url) as client:
+        name = f"bench-{new_id()}"
+        bare: list[float] = []
+        freed = 0.0
+
+        async def contend_bare() -> None:
+            nonlocal freed
+            for _ in range(max(2, count // 20)):
+                async with client.lock(name, timeout=10):
+                    if freed:
+                        bare.append((time.perf_counter() - freed) * 1000)
+                    await anyio.sleep(0.005)
+                    freed = time.perf_counter()
+                await anyio.sleep(0)
+
+        async with anyio.create_task_group() as bare_tasks:
+            bare_tasks.start_soon(contend_bare)
+            bare_tasks.start_soon(contend_bare)
+    return Figure(
+        path="lock handed to a waiter, p50",
+        ours=median(handoffs),
+        bare=median(bare),
+        unit="ms",
+        beside="redis-py's Lock, which polls",
+    )

@@ -1,0 +1,207 @@
+"""Keeps a few processes going, and leaves none behind.
+
+Each service runs in a session of its own, so that Ctrl-C and a closing terminal reach only the
+supervisor, which then ends the services in the right order. Should the supervisor itself be killed,
+the guard ends them.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import anyio
+from anyio.abc import ByteSendStream, Process, TaskGroup
+
+from . import guard
+from .errors import ServiceFailed
+
+#: Seconds before a service that ended is started again: doubling from the first to the last.
+FIRST_DELAY: Final = 0.5
+LAST_DELAY: Final = 30.0
+
+#: A service that ran for so many seconds is taken to be well again.
+WELL_AFTER: Final = 30.0
+
+#: Seconds that a service may take to get ready, and to end in good order.
+START_PATIENCE: Final = 30.0
+STOP_PATIENCE: Final = 10.0
+
+#: A log that is larger when its service starts is set aside as `<name>.log.1`.
+LARGEST_LOG: Final = 10 << 20
+
+
+@dataclass(frozen=True)
+class Service:
+    """A process to keep going.
+
+    Attributes:
+        is_ready: Given its process id, whether it does its work by now.
+        log: File for what it prints.
+        last_words: Say why it ended, where its log is not the place to look.
+    """
+
+    name: str
+    command: Sequence[str]
+    log: Path
+    is_ready: Callable[[int], Awaitable[bool]]
+    env: Mapping[str, str] = field(default_factory=dict)
+    cwd: Path | None = None
+    pass_fds: Sequence[int] = ()
+    last_words: Callable[[int], str] | None = None
+
+
+class Supervisor:
+    """Starts services, starts them again when they die, and ends them, the last one first.
+
+    Args:
+        report: Told in words when a service ended, and when it was started again.
+    """
+
+    def __init__(self, tasks: TaskGroup, report: Callable[[str], None]) -> None:
+        self._tasks = tasks
+        self._report = report
+        self._guard: Process | None = None
+        self._running: dict[str, Process] = {}
+        self._stopping = False
+
+    async def start(self, service: Service) -> None:
+        """Start a service, return when it is ready, and keep it going from then on.
+
+        Raises:
+            ServiceFailed: it ended, or was not ready in time.
+        """
+        process = await self._spawn(service)
+        with anyio.move_on_after(START_PATIENCE):
+            await self._until_ready(service, process)
+            self._tasks.start_soon(self._keep, service, process)
+            return
+        raise ServiceFailed(
+            f"{service.name} was not ready within {START_PATIENCE:g} s; its log is {service.log}"
+        )
+
+    async def stop(self) -> None:
+        """End every service, the one started last first. SIGKILL for what does not go in time."""
+        self._stopping = True
+        with anyio.CancelScope(shield=True):
+            for name, process in reversed(self._running.items()):
+                await self._end(name, process)
+            if self._guard is not None and self._guard.stdin is not None:
+                await self._guard.stdin.aclose()
+                await self._guard.wait()
+
+    def kill(self) -> None:
+        """End every service at once."""
+        for process in self._running.values():
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGKILL)
+
+    # one service
+
+    async def _spawn(self, service: Service) -> Process:
+        if service.log.exists() and service.log.stat().st_size > LARGEST_LOG:
+            service.log.replace(service.log.with_suffix(".log.1"))
+        with service.log.open("ab") as output:
+            process = await anyio.open_process(
+                service.command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=service.cwd,
+                env={**os.environ, **service.env},
+                start_new_session=True,
+                pass_fds=service.pass_fds,
+            )
+        self._running[service.name] = process
+        await self._tell_guard(f"+{process.pid}")
+        return process
+
+    async def _until_ready(self, service: Service, process: Process) -> None:
+        while not await service.is_ready(process.pid):
+            if process.returncode is not None:
+                await self._tell_guard(f"-{process.pid}")
+                raise ServiceFailed(self._obituary(service, process.returncode))
+            await anyio.sleep(0.05)
+
+    async def _keep(self, service: Service, process: Process) -> None:
+        delay = FIRST_DELAY
+        while True:
+            started = anyio.current_time()
+            status = await process.wait()
+            await self._tell_guard(f"-{process.pid}")
+            if self._stopping:
+                return
+            if anyio.current_time() - started > WELL_AFTER:
+                delay = FIRST_DELAY
+            self._report(f"{self._obituary(service, status)}; starting it again in {delay:g} s")
+            await anyio.sleep(delay)
+            delay = min(LAST_DELAY, delay * 2)
+            if self._stopping:
+                return
+            try:
+                process = await self._spawn(service)
+            except OSError as error:
+                self._report(f"{service.name} could not be started: {error}")
+                continue
+            self._report(f"{service.name} was started again (process {process.pid})")
+
+    async def _end(self, name: str, process: Process) -> None:
+        if process.returncode is None:
+            process.terminate()
+            with anyio.move_on_after(STOP_PATIENCE):
+                await process.wait()
+        if process.returncode is None:
+            self._report(f"{name} did not end within {STOP_PATIENCE:g} s and is killed")
+            os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+
+    def _obituary(self, service: Service, status: int) -> str:
+        if service.last_words is not None:
+            return service.last_words(status)
+        how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended ({status})"
+        lines = service.log.read_text(errors="replace").strip().splitlines()
+        said = f", saying: {lines[-1]}" if lines and status > 0 else ""
+        return f"{service.name} {how}{said}"
+
+    # the guard
+
+    async def _tell_guard(self, line: str) -> None:
+        if self._guard is None or self._guard.returncode is not None:
+            await self._start_guard()
+            return
+        await self._guard_input().send(f"{line}\n".encode())
+
+    async def _start_guard(self) -> None:
+        """Start the guard, or another in its place, and tell it of everybody who is running."""
+        self._guard = await anyio.open_process(
+            [sys.executable, "-I", "-S", guard.__file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        for process in self._running.values():
+            if process.returncode is None:
+                await self._guard_input().send(f"+{process.pid}\n".encode())
+
+    def _guard_input(self) -> ByteSendStream:
+        assert self._guard is not None  # noqa: S101 (for the type checker)
+        assert self._guard.stdin is not None  # noqa: S101
+        return self._guard.stdin
+
+
+@asynccontextmanager
+async def supervising(report: Callable[[str], None]) -> AsyncGenerator[Supervisor]:
+    """Supervise services until the context ends; then end them all."""
+    async with anyio.create_task_group() as tasks:
+        supervisor = Supervisor(tasks, report)
+        try:
+            yield supervisor
+        finally:
+            await supervisor.stop()
+            tasks.cancel_scope.cancel()
