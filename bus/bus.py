@@ -220,8 +220,8 @@ class Bus:
         if len(message) > self._most_message_bytes:
             raise MessageTooLarge(
                 f"a message of {len(message):,} bytes is larger than the "
-                f"{self._most_message_bytes:,} this bus carries: store the content elsewhere and send "
-                "where it is"
+                f"{self._most_message_bytes:,} this bus carries: store the content elsewhere, "
+                "and send where it is"
             )
 
     async def publish(self, channel: str, message: bytes) -> int:
