@@ -7,8 +7,7 @@ from typing import Final
 import msgspec
 
 from presence.roster import AgentView
-
-from .text import clean
+from presence.text import clean
 
 ROLE: Final = "sidecar"
 #: Partitions of the write log that are measured.

@@ -6,9 +6,9 @@ from typing import Final
 
 from bus import DashboardEvent
 from presence.roster import AgentView, Change
+from presence.text import clean
 
 from .messages import GoneRow, Happening, gone_key, gone_row
-from .text import clean
 
 #: Seconds for which an agent that went is shown, and how many are.
 KEEP_GONE: Final = 900.0

@@ -6,9 +6,9 @@ import msgspec
 
 from presence.metrics import LogFigures, QueueFigures
 from presence.roster import AgentView
+from presence.text import clean
 
 from .database import DatabaseRow
-from .text import clean
 
 #: Extra fields of a state that are shown.
 MOST_FIELDS: Final = 12

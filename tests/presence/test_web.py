@@ -9,11 +9,11 @@ import pytest
 
 from bus import AgentState, Bus, Presence
 from presence import AgentView
+from presence.text import clean
 from presence.web import Board, create_app
 from presence.web.app import STATIC
 from presence.web.database import databases, partitions
 from presence.web.guard import host_name
-from presence.web.text import clean
 
 pytestmark = pytest.mark.anyio
 
