@@ -13,6 +13,10 @@ class ServiceFailed(ArgentbusError):
     """A process that was started ended at once, or did not get ready."""
 
 
+class NoSuchQueue(ArgentbusError):
+    """No queue of this name was ever used in the namespace."""
+
+
 class PortTaken(ArgentbusError):
     """Something else already listens on the port that was asked for."""
 

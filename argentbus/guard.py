@@ -2,7 +2,7 @@
 
 Run as a script. It reads `+<group>` and `-<group>` lines; the end of its input means that the
 supervisor is gone, kill -9 included. It then ends what is left, the newest first, with SIGTERM
-and, for what does not go, SIGKILL. It imports nothing of ours: it must start at once and never fail.
+and, for what does not go, SIGKILL. It imports nothing of ours, to start at once.
 """
 
 import os
@@ -23,7 +23,7 @@ def main() -> None:
         group = int(line[1:])
         if line.startswith("+"):
             groups.append(group)
-        else:
+        elif group in groups:
             groups.remove(group)
     for group in reversed(groups):
         end(group)

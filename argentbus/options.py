@@ -1,33 +1,61 @@
-"""The options that every command shares, and the settings that come of them."""
+"""The options that commands share, and the settings that come of them."""
 
 import functools
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import click
 import msgspec
 
 from .discovery import locate
 
+Command = Callable[..., Any]
 
-def with_config(function: Callable[..., Any]) -> Callable[..., Any]:
+
+class _Option(NamedTuple):
+    flag: str
+    metavar: str
+    help: str
+
+
+_OPTIONS: Final = {
+    "redis_url": _Option("--redis-url", "URL", "Redis: redis://, rediss:// or unix://."),
+    "namespace": _Option("--namespace", "NAME", "Prefix of every key.  [default: argent]"),
+    "home": _Option("--data", "DIR", "The data directory of `argentbus up`."),
+    "sqlite_path": _Option("--sqlite", "FILE", "The SQLite database."),
+}
+
+
+def with_config(function: Command) -> Command:
     """Give a command `--redis-url`, `--namespace` and `--data`, and `config` as its first argument.
 
     `config` is a `StorageConfig`: options win over the environment, that over a copy of
     `argentbus up` that runs on the data directory, that over the settings file.
     """
+    return _asking_for(function, "redis_url", "namespace", "home")
 
-    @click.option("--redis-url", metavar="URL", help="Redis: redis://, rediss:// or unix://.")
-    @click.option("--namespace", metavar="NAME", help="Prefix of every key.  [default: argent]")
-    @click.option("--data", metavar="DIR", help="The data directory of `argentbus up`.")
+
+def with_database_config(function: Command) -> Command:
+    """Like `with_config`, with `--sqlite` too."""
+    return _asking_for(function, "redis_url", "namespace", "sqlite_path", "home")
+
+
+def _asking_for(function: Command, *names: str) -> Command:
     @functools.wraps(function)
-    def command(
-        *args: Any, redis_url: str | None, namespace: str | None, data: str | None, **kwargs: Any
-    ) -> Any:
-        config = locate({"redis_url": redis_url, "namespace": namespace, "home": data})
-        return function(config, *args, **kwargs)
+    def command(*args: Any, **kwargs: Any) -> Any:
+        given = {name: kwargs.pop(name) for name in names}
+        # `argentbus queues --data DIR dead Q` means what `argentbus queues dead Q --data DIR` does.
+        context = click.get_current_context().parent
+        while context is not None:
+            for name in names:
+                given[name] = given[name] or context.params.get(name)
+            context = context.parent
+        return function(locate(given), *args, **kwargs)
 
+    for name in reversed(names):
+        flag, metavar, text = _OPTIONS[name]
+        command = click.option(flag, name, metavar=metavar, help=text)(command)
     return command
 
 

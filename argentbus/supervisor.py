@@ -20,6 +20,7 @@ from anyio.abc import ByteSendStream, Process, TaskGroup
 
 from . import guard
 from .errors import ServiceFailed
+from .obituary import obituary
 
 #: Seconds before a service that ended is started again: doubling from the first to the last.
 FIRST_DELAY: Final = 0.5
@@ -43,7 +44,6 @@ class Service:
     Attributes:
         is_ready: Given its process id, whether it does its work by now.
         log: File for what it prints.
-        last_words: Say why it ended, where its log is not the place to look.
     """
 
     name: str
@@ -53,7 +53,6 @@ class Service:
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: Path | None = None
     pass_fds: Sequence[int] = ()
-    last_words: Callable[[int], str] | None = None
 
 
 class Supervisor:
@@ -63,12 +62,24 @@ class Supervisor:
         report: Told in words when a service ended, and when it was started again.
     """
 
-    def __init__(self, tasks: TaskGroup, report: Callable[[str], None]) -> None:
-        self._tasks = tasks
+    def __init__(self, report: Callable[[str], None]) -> None:
         self._report = report
+        self._tasks: TaskGroup | None = None
         self._guard: Process | None = None
         self._running: dict[str, Process] = {}
         self._stopping = False
+        self._spawning = anyio.Lock()
+
+    @asynccontextmanager
+    async def supervising(self) -> AsyncGenerator[None]:
+        """Supervise until the context ends; then end every service."""
+        async with anyio.create_task_group() as tasks:
+            self._tasks = tasks
+            try:
+                yield
+            finally:
+                await self._stop()
+                tasks.cancel_scope.cancel()
 
     async def start(self, service: Service) -> None:
         """Start a service, return when it is ready, and keep it going from then on.
@@ -76,6 +87,7 @@ class Supervisor:
         Raises:
             ServiceFailed: it ended, or was not ready in time.
         """
+        assert self._tasks is not None, "start services inside `supervising`"
         process = await self._spawn(service)
         with anyio.move_on_after(START_PATIENCE):
             await self._until_ready(service, process)
@@ -85,10 +97,11 @@ class Supervisor:
             f"{service.name} was not ready within {START_PATIENCE:g} s; its log is {service.log}"
         )
 
-    async def stop(self) -> None:
+    async def _stop(self) -> None:
         """End every service, the one started last first. SIGKILL for what does not go in time."""
-        self._stopping = True
         with anyio.CancelScope(shield=True):
+            async with self._spawning:
+                self._stopping = True
             for name, process in reversed(self._running.items()):
                 await self._end(name, process)
             if self._guard is not None and self._guard.stdin is not None:
@@ -104,28 +117,33 @@ class Supervisor:
     # one service
 
     async def _spawn(self, service: Service) -> Process:
+        """Start a process. Not to be cut short: nobody would own what was half started."""
         if service.log.exists() and service.log.stat().st_size > LARGEST_LOG:
             service.log.replace(service.log.with_suffix(".log.1"))
-        with service.log.open("ab") as output:
-            process = await anyio.open_process(
-                service.command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=service.cwd,
-                env={**os.environ, **service.env},
-                start_new_session=True,
-                pass_fds=service.pass_fds,
-            )
-        self._running[service.name] = process
-        await self._tell_guard(f"+{process.pid}")
+        with anyio.CancelScope(shield=True):
+            async with self._spawning:
+                if self._stopping:
+                    raise ServiceFailed(f"{service.name} is not started: everything is stopping")
+                with service.log.open("ab") as output:
+                    process = await anyio.open_process(
+                        service.command,
+                        stdin=subprocess.DEVNULL,
+                        stdout=output,
+                        stderr=subprocess.STDOUT,
+                        cwd=service.cwd,
+                        env={**os.environ, **service.env},
+                        start_new_session=True,
+                        pass_fds=service.pass_fds,
+                    )
+                self._running[service.name] = process
+                await self._tell_guard(f"+{process.pid}")
         return process
 
     async def _until_ready(self, service: Service, process: Process) -> None:
         while not await service.is_ready(process.pid):
             if process.returncode is not None:
                 await self._tell_guard(f"-{process.pid}")
-                raise ServiceFailed(self._obituary(service, process.returncode))
+                raise ServiceFailed(obituary(service.name, process.returncode, service.log))
             await anyio.sleep(0.05)
 
     async def _keep(self, service: Service, process: Process) -> None:
@@ -138,16 +156,12 @@ class Supervisor:
                 return
             if anyio.current_time() - started > WELL_AFTER:
                 delay = FIRST_DELAY
-            self._report(f"{self._obituary(service, status)}; starting it again in {delay:g} s")
+            self._report(
+                f"{obituary(service.name, status, service.log)}; starting it again in {delay:g} s"
+            )
             await anyio.sleep(delay)
             delay = min(LAST_DELAY, delay * 2)
-            if self._stopping:
-                return
-            try:
-                process = await self._spawn(service)
-            except OSError as error:
-                self._report(f"{service.name} could not be started: {error}")
-                continue
+            process = await self._spawn(service)
             self._report(f"{service.name} was started again (process {process.pid})")
 
     async def _end(self, name: str, process: Process) -> None:
@@ -160,21 +174,17 @@ class Supervisor:
             os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
 
-    def _obituary(self, service: Service, status: int) -> str:
-        if service.last_words is not None:
-            return service.last_words(status)
-        how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended ({status})"
-        lines = service.log.read_text(errors="replace").strip().splitlines()
-        said = f", saying: {lines[-1]}" if lines and status > 0 else ""
-        return f"{service.name} {how}{said}"
-
     # the guard
 
     async def _tell_guard(self, line: str) -> None:
-        if self._guard is None or self._guard.returncode is not None:
+        if self._guard is None:
             await self._start_guard()
             return
-        await self._guard_input().send(f"{line}\n".encode())
+        try:
+            await self._guard_input().send(f"{line}\n".encode())
+        except anyio.BrokenResourceError:
+            self._report("the guard was killed; another takes its place")
+            await self._start_guard()
 
     async def _start_guard(self) -> None:
         """Start the guard, or another in its place, and tell it of everybody who is running."""
@@ -190,18 +200,6 @@ class Supervisor:
                 await self._guard_input().send(f"+{process.pid}\n".encode())
 
     def _guard_input(self) -> ByteSendStream:
-        assert self._guard is not None  # noqa: S101 (for the type checker)
-        assert self._guard.stdin is not None  # noqa: S101
+        assert self._guard is not None
+        assert self._guard.stdin is not None
         return self._guard.stdin
-
-
-@asynccontextmanager
-async def supervising(report: Callable[[str], None]) -> AsyncGenerator[Supervisor]:
-    """Supervise services until the context ends; then end them all."""
-    async with anyio.create_task_group() as tasks:
-        supervisor = Supervisor(tasks, report)
-        try:
-            yield supervisor
-        finally:
-            await supervisor.stop()
-            tasks.cancel_scope.cancel()

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from argentbus.errors import DataDirectoryUnusable, EmbeddedServerFailed, PortTaken
+from argentbus.obituary import obituary
 
 HOST = "127.0.0.1"
-LOG = "redis.log"
 
 _SETTINGS = {
     "bind": HOST,
@@ -29,7 +29,6 @@ _SETTINGS = {
     # Everything is in the append-only file: snapshots beside it would only cost a fork.
     "save": "",
     "maxmemory-policy": "noeviction",
-    "logfile": LOG,
 }
 
 
@@ -101,6 +100,11 @@ class EmbeddedRedis:
         """The server's URL, as `Bus.connect` takes it."""
         return f"redis://{HOST}:{self.port}"
 
+    @property
+    def log(self) -> Path:
+        """The file with what the server prints."""
+        return self.directory / "redis.log"
+
     def command(self) -> list[str]:
         """Return the command line that runs the server, to be started in `directory`."""
         arguments = [str(server_binary())]
@@ -117,7 +121,7 @@ class EmbeddedRedis:
         """
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            with (self.directory / LOG).open("ab"):
+            with self.log.open("ab"):
                 pass
         except OSError as error:
             raise DataDirectoryUnusable(
@@ -126,8 +130,13 @@ class EmbeddedRedis:
             ) from None
         if port_is_taken(self.port):
             raise PortTaken(
-                f"port {self.port} of {HOST} is taken; choose another, or use the Redis that "
-                f"listens there by its URL"
+                f"port {self.port} of {HOST} is taken by "
+                + (
+                    f"a Redis: use it with --redis-url {self.url}, or choose another port with "
+                    "--port"
+                    if self.answers()
+                    else "another program: choose another port with --port"
+                )
             )
 
     def start(self, *, timeout: float = 30.0, pass_fds: Sequence[int] = ()) -> None:
@@ -147,18 +156,20 @@ class EmbeddedRedis:
         deadline = time.monotonic() + timeout
         while not self.answers():
             if self.process.poll() is not None:
-                raise EmbeddedServerFailed(self.obituary(self.process.returncode))
+                raise EmbeddedServerFailed(
+                    obituary("redis-server", self.process.returncode, self.log)
+                )
             if time.monotonic() > deadline:
                 self.kill()
                 raise EmbeddedServerFailed(
                     f"redis-server did not answer on port {self.port} within {timeout:g} s; "
-                    f"its log is {self.directory / LOG}"
+                    f"its log is {self.log}"
                 )
             time.sleep(0.01)
 
     def spawn(self, *, pass_fds: Sequence[int] = ()) -> subprocess.Popen[bytes]:
         """Start the process, in a session of its own so that Ctrl-C reaches only its owner."""
-        with (self.directory / "redis.out").open("wb") as output:
+        with self.log.open("ab") as output:
             return subprocess.Popen(
                 self.command(),
                 cwd=self.directory,
@@ -178,20 +189,6 @@ class EmbeddedRedis:
             connection.sendall(b"PING\r\n")
             return connection.recv(64).startswith(b"+PONG")
         return False
-
-    def obituary(self, status: int | None) -> str:
-        """Say that the server ended, with the last lines of its log."""
-        words = b""
-        for name in ("redis.out", LOG):
-            with contextlib.suppress(OSError):
-                words += (self.directory / name).read_bytes()[-2000:]
-        lines = [line.strip() for line in words.decode(errors="replace").splitlines()]
-        said = next((line for line in reversed(lines) if " # " in line or "***" in line), "")
-        return (
-            f"redis-server ended with status {status}"
-            + (f", saying: {said}" if said else "")
-            + f"; its log is {self.directory / LOG}"
-        )
 
     def stop(self, *, timeout: float = 10.0) -> None:
         """End the server in good order; kill it when it takes longer than `timeout` seconds."""

@@ -1,0 +1,160 @@
+"""What `argentbus doctor` looks at."""
+
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+
+from bus import Bus, BusError
+from storage.config import StorageConfig
+
+from .discovery import find
+from .embedded.redis import port_is_taken
+from .errors import PortTaken
+
+#: Bytes free on the disk below which it is worth a note.
+LITTLE_SPACE: Final = 1 << 30
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that was looked at.
+
+    Attributes:
+        verdict: `fine`; `note`, what one should know; `fault`, what has to be mended.
+    """
+
+    subject: str
+    verdict: Literal["fine", "note", "fault"]
+    detail: str
+
+
+async def checkup(config: StorageConfig) -> list[Finding]:
+    """Look at everything, and go on where something is at fault."""
+    findings = [_settings(config), *_directory(config), _running(config)]
+    url = config.settings()["redis_url"]
+    try:
+        async with Bus.connect(config.redis_url, namespace=config.namespace, patience=5.0) as bus:
+            findings.append(Finding("redis", "fine", f"{bus.server_version} at {url}"))
+            findings += await _persistence(bus)
+            findings.append(await _sidecars(bus))
+            findings += await _dead_letters(bus)
+    except BusError as error:
+        findings.append(Finding("redis", "fault", str(error)))
+    return findings
+
+
+def _settings(config: StorageConfig) -> Finding:
+    given = [f"{name} from {source}" for name, source in config.sources.items()]
+    said = ", ".join(given) if given else "all at their defaults"
+    return Finding("settings", "fine", f"backend {config.backend}; {said}")
+
+
+def _directory(config: StorageConfig) -> list[Finding]:
+    findings = []
+    for subject, path in (("data", config.home), ("database", config.sqlite_path.parent)):
+        existing = _nearest(path)
+        if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+            findings.append(
+                Finding(subject, "fault", f"{existing} cannot be written: choose another directory")
+            )
+            continue
+        free = shutil.disk_usage(existing).free
+        verdict: Literal["fine", "note"] = "note" if free < LITTLE_SPACE else "fine"
+        state = "" if path.exists() else ", to be made"
+        findings.append(Finding(subject, verdict, f"{path}{state}: {free >> 20:,} MiB free"))
+    return findings
+
+
+def _nearest(path: Path) -> Path:
+    return next(candidate for candidate in (path, *path.parents) if candidate.exists())
+
+
+def _running(config: StorageConfig) -> Finding:
+    running = find(config.home)
+    if running is not None:
+        return Finding("up", "fine", f"process {running.pid}, dashboard {running.dashboard_url}")
+    taken = []
+    for port in (6380, 8377):
+        try:
+            if port_is_taken(port):
+                taken.append(str(port))
+        except PortTaken as error:
+            return Finding("up", "note", str(error))
+    if taken:
+        ports = " and ".join(taken)
+        return Finding("up", "note", f"not running here; something else uses port {ports}")
+    return Finding("up", "note", "not running on this data directory; its ports are free")
+
+
+async def _persistence(bus: Bus) -> list[Finding]:
+    names = ("appendonly", "appendfsync", "maxmemory-policy")
+    try:
+        settings = {name: await _setting(bus, name) for name in names}
+    except BusError as error:
+        return [Finding("durability", "note", f"cannot be looked up: {error}")]
+    if settings["appendonly"] != "yes":
+        detail = (
+            "appendonly is off: a crash of Redis loses messages and writes that were acknowledged; "
+            "turn it on (CONFIG SET appendonly yes, and in redis.conf)"
+        )
+        return [Finding("durability", "fault", detail)]
+    findings = []
+    if settings["appendfsync"] == "always":
+        findings.append(Finding("durability", "fine", "append-only file, every write is synced"))
+    else:
+        findings.append(
+            Finding(
+                "durability",
+                "note",
+                f"append-only file with appendfsync {settings['appendfsync']}: a power cut can "
+                "lose the last second or more; `always` loses nothing",
+            )
+        )
+    if settings["maxmemory-policy"] != "noeviction":
+        detail = (
+            f"maxmemory-policy is {settings['maxmemory-policy']}: Redis may throw messages away "
+            "when it is full; set it to noeviction"
+        )
+        findings.append(Finding("eviction", "fault", detail))
+    return findings
+
+
+async def _setting(bus: Bus, name: str) -> str:
+    reply: Any = await bus.link.retrying(lambda: bus.link.call("CONFIG", "GET", name))
+    if not isinstance(reply, dict):
+        reply = dict(zip(reply[::2], reply[1::2], strict=True))
+    return str(reply.get(name.encode(), b"unknown").decode())
+
+
+async def _sidecars(bus: Bus) -> Finding:
+    snapshot = await bus.registry.snapshot()
+    found = [agent for agent in snapshot.agents.values() if agent.role == "sidecar"]
+    if not found:
+        return Finding(
+            "sidecar",
+            "note",
+            f"none is present in the namespace {bus.namespace}: writes wait in Redis until one "
+            "runs (`argentbus sidecar`, or `argentbus up`)",
+        )
+    errors = [
+        f"{agent.agent}: {state.fields['error']}"
+        for agent in found
+        if (state := snapshot.states.get(agent.agent)) and state.fields.get("error")
+    ]
+    if errors:
+        return Finding("sidecar", "fault", "; ".join(errors))
+    oldest = min(agent.since for agent in found)
+    return Finding("sidecar", "fine", f"{len(found)} present, up {time.time() - oldest:,.0f} s")
+
+
+async def _dead_letters(bus: Bus) -> list[Finding]:
+    found = []
+    for name in await bus.queues():
+        dead = (await bus.queue(name, object).statistics()).dead
+        if dead:
+            detail = f"{dead} in queue {name}: see `argentbus queues dead {name}`"
+            found.append(Finding("dead", "note", detail))
+    return found

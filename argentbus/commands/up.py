@@ -1,0 +1,157 @@
+"""`argentbus up`: an embedded Redis, the sidecar and the dashboard, until told to stop."""
+
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import Final
+
+import anyio
+import click
+from anyio.abc import TaskStatus
+
+from argentbus.discovery import Running, announce, held, withdraw
+from argentbus.embedded import EmbeddedRedis, free_port
+from argentbus.loop import run
+from argentbus.options import json_option, print_json
+from argentbus.stack import Stack
+from argentbus.supervisor import Supervisor
+from storage.config import StorageConfig
+
+REDIS_PORT: Final = 6380
+DASHBOARD_PORT: Final = 8377
+
+_PORT: Final = click.IntRange(0, 65535)
+
+
+@click.command()
+@click.option("--redis-url", metavar="URL", help="Use this Redis instead of an embedded one.")
+@click.option("--port", type=_PORT, help="Port of the embedded Redis.  [default: 6380]")
+@click.option(
+    "--dashboard-port", type=_PORT, default=DASHBOARD_PORT, show_default=True, help="Of the page."
+)
+@click.option(
+    "--data", metavar="DIR", help="Where to keep everything.  [default: ~/.local/state/argentbus]"
+)
+@click.option("--sqlite", metavar="FILE", help="The database.  [default: argentbus.db in --data]")
+@click.option("--namespace", metavar="NAME", help="Prefix of every key.  [default: argent]")
+@json_option
+def up(
+    redis_url: str | None,
+    port: int | None,
+    dashboard_port: int,
+    data: str | None,
+    sqlite: str | None,
+    namespace: str | None,
+    as_json: bool,
+) -> None:
+    """Start Redis, the sidecar and the dashboard, and keep them going.
+
+    A Redis that is configured (--redis-url, ARGENTBUS_REDIS_URL, ~/.argentos/argent.json) is
+    used; where none is, or with --port, an embedded one is started. Ctrl-C ends everything that was
+    started and keeps the data. A port of 0 takes a free one.
+    """
+    if redis_url is not None and port is not None:
+        raise click.UsageError("--port is for the embedded Redis: give --redis-url or --port")
+    options = {
+        "redis_url": redis_url,
+        "home": data,
+        "sqlite_path": sqlite,
+        "namespace": namespace,
+    }
+    config = StorageConfig.load(options)
+    redis = None
+    if port is not None or "redis_url" not in config.sources:
+        redis = EmbeddedRedis(config.home / "redis", _chosen(REDIS_PORT if port is None else port))
+    with held(config.home) as lock:
+        run(_up, Stack(config, redis, _chosen(dashboard_port), lock), as_json)
+
+
+def _chosen(port: int) -> int:
+    return port or free_port()
+
+
+async def _up(stack: Stack, as_json: bool) -> None:
+    home = stack.config.home
+    supervisor = Supervisor(_say)
+    work = anyio.CancelScope()
+    async with anyio.create_task_group() as tasks:
+        # Not part of the work: it listens while that is being stopped.
+        await tasks.start(_stop_on_signal, work, supervisor)
+        with work:
+            async with supervisor.supervising():
+                running = await stack.start(supervisor, os.getpid())
+                announce(home, running)
+                if as_json:
+                    print_json(running)
+                else:
+                    _say(_welcome(running, stack.config))
+                try:
+                    await anyio.sleep_forever()
+                finally:
+                    withdraw(home)
+        tasks.cancel_scope.cancel()
+    _say(f"Stopped. The data is in {home}")
+
+
+async def _stop_on_signal(
+    work: anyio.CancelScope, supervisor: Supervisor, *, task_status: TaskStatus[None]
+) -> None:
+    """The first signal stops in good order, the second at once."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is under nohup
+        numbers.append(signal.SIGHUP)
+    with anyio.open_signal_receiver(*numbers) as received:
+        task_status.started()
+        async for number in received:
+            if work.cancel_called:
+                supervisor.kill()
+            else:
+                _say(f"\n{number.name}: stopping")
+                work.cancel()
+
+
+def _say(text: str) -> None:
+    # The terminal may be gone by now, which is no reason not to go on.
+    with contextlib.suppress(OSError):
+        click.echo(text, err=True)
+
+
+def _welcome(running: Running, config: StorageConfig) -> str:
+    kind = f"embedded, its files in {config.home / 'redis'}" if running.embedded else "yours"
+    shown = config.settings()["redis_url"]
+    return f"""
+argentbus is up.
+
+  dashboard  {running.dashboard_url}
+  Redis      {shown}  ({kind})
+  database   {running.sqlite_path}
+  logs       {config.home / "logs"}
+
+Next: open the dashboard, and in another shell run
+
+  {_command(config)} demo
+
+Ctrl-C ends everything; the data stays.
+"""
+
+
+def _command(config: StorageConfig) -> str:
+    """How to call this program in another shell so that it finds this copy."""
+    called = Path(sys.argv[0])
+    on_path = shutil.which("argentbus")
+    if on_path is not None and Path(on_path).resolve() == called.resolve():
+        command = "argentbus"
+    elif called.name == "argentbus":
+        with contextlib.suppress(ValueError):
+            called = called.resolve().relative_to(Path.cwd())
+        command = shlex.quote(str(called))
+    else:
+        command = f"{shlex.quote(sys.executable)} -m argentbus"
+    source = config.sources.get("home")
+    if source is not None and source.layer == "option":
+        return f"ARGENTBUS_HOME={shlex.quote(str(config.home))} {command}"
+    return command

@@ -1,0 +1,22 @@
+"""Why a process ended, in one line."""
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+
+def obituary(name: str, status: int, log: Path) -> str:
+    """Say how the process `name` ended: by which signal, or with which last line in its log.
+
+    Args:
+        status: Its exit status; negative where a signal killed it.
+    """
+    if status < 0:
+        return f"{name} was killed by {signal.Signals(-status).name}"
+    lines: list[str] = []
+    with contextlib.suppress(OSError), log.open("rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
+        lines = file.read().decode(errors="replace").strip().splitlines()
+    said = f", saying: {lines[-1].strip()}" if lines and status else ""
+    return f"{name} ended with status {status}{said}; its log is {log}"

@@ -1,0 +1,140 @@
+"""What `argentbus up` runs: a Redis (where none is configured), the sidecar, the dashboard."""
+
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from bus import Bus
+from storage.config import StorageConfig
+
+from .discovery import Running
+from .embedded import EmbeddedRedis
+from .embedded.redis import HOST, port_is_taken
+from .errors import DataDirectoryUnusable, PortTaken
+from .supervisor import Service, Supervisor
+
+
+class Stack:
+    """The services of one copy, on one data directory.
+
+    Args:
+        config: Settings; `redis_url` counts where `redis` is None.
+        redis: The embedded server to start, or None to use the one that is configured.
+        dashboard_port: Port of the page.
+        lock: Descriptor of the data directory's lock, for the embedded server to hold as well: the
+            directory is not free while that server writes in it.
+    """
+
+    def __init__(
+        self,
+        config: StorageConfig,
+        redis: EmbeddedRedis | None,
+        dashboard_port: int,
+        lock: int,
+    ) -> None:
+        if redis is not None:
+            config = msgspec.structs.replace(config, redis_url=redis.url)
+        self.config = config
+        self._redis = redis
+        self._port = dashboard_port
+        self._lock = lock
+
+    async def start(self, supervisor: Supervisor, pid: int) -> Running:
+        """Start everything in order and return where it is.
+
+        Raises:
+            PortTaken, DataDirectoryUnusable: before anything was started.
+            bus.BusError: the Redis that is configured cannot be reached, or is of no use.
+            ServiceFailed: a service did not get ready.
+        """
+        self._check_dashboard_port()
+        logs = self._logs()
+        if self._redis is not None:
+            self._redis.prepare()
+            await supervisor.start(self._redis_service(self._redis))
+        async with Bus.connect(self.config.redis_url, namespace=self.config.namespace) as bus:
+            await supervisor.start(self._service("sidecar", logs, _is_present(bus)))
+        address = ("--host", HOST, "--port", str(self._port))
+        await supervisor.start(self._service("dashboard", logs, self._page_is_served, *address))
+        return Running(
+            pid=pid,
+            redis_url=self.config.redis_url,
+            embedded=self._redis is not None,
+            dashboard_url=f"http://{HOST}:{self._port}/",
+            sqlite_path=str(self.config.sqlite_path),
+            namespace=self.config.namespace,
+        )
+
+    def _check_dashboard_port(self) -> None:
+        if port_is_taken(self._port):
+            raise PortTaken(
+                f"port {self._port} of {HOST}, for the dashboard, is taken: choose another with "
+                "--dashboard-port"
+            )
+
+    def _logs(self) -> Path:
+        logs = self.config.home / "logs"
+        try:
+            logs.mkdir(exist_ok=True)
+        except OSError as error:
+            raise DataDirectoryUnusable(
+                f"cannot write in the data directory {self.config.home}: {error.strerror}"
+            ) from None
+        return logs
+
+    def _redis_service(self, redis: EmbeddedRedis) -> Service:
+        async def answers(_pid: int) -> bool:
+            return await anyio.to_thread.run_sync(redis.answers)
+
+        return Service(
+            name="redis",
+            command=redis.command(),
+            log=redis.log,
+            is_ready=answers,
+            cwd=redis.directory,
+            pass_fds=(self._lock,),
+        )
+
+    def _service(
+        self, name: str, logs: Path, is_ready: Callable[[int], Awaitable[bool]], *arguments: str
+    ) -> Service:
+        # By the environment, not by options: a URL may contain a password, and anybody who may
+        # list processes sees their options.
+        config = self.config
+        return Service(
+            name=name,
+            command=[sys.executable, "-m", "argentbus", "--verbose", name, *arguments],
+            log=logs / f"{name}.log",
+            is_ready=is_ready,
+            env={
+                "ARGENTBUS_HOME": str(config.home),
+                "ARGENTBUS_NAMESPACE": config.namespace,
+                "ARGENTBUS_PARTITIONS": str(config.partitions),
+                "ARGENTBUS_REDIS_URL": config.redis_url,
+                "ARGENTBUS_SQLITE_PATH": str(config.sqlite_path),
+            },
+        )
+
+    async def _page_is_served(self, _pid: int) -> bool:
+        try:
+            stream = await anyio.connect_tcp(HOST, self._port)
+        except OSError:
+            return False
+        await stream.aclose()
+        return True
+
+
+def _is_present(bus: Bus) -> Callable[[int], Awaitable[bool]]:
+    """Whether the sidecar that is process `pid` of this machine has joined."""
+
+    async def joined(pid: int) -> bool:
+        agents = (await bus.registry.snapshot()).agents.values()
+        here = socket.gethostname()
+        return any((a.role, a.pid, a.host) == ("sidecar", pid, here) for a in agents)
+
+    return joined
