@@ -17,7 +17,7 @@ from presence.roster import AgentView, Change, Roster
 
 from .database import DatabaseRow, databases, partitions
 from .history import History, said, told
-from .messages import AgentRow, Metrics, RedisStatus, Snapshot, agent_row
+from .messages import AgentRow, Metrics, RedisStatus, Snapshot, agent_row, shown_queues
 from .viewer import Viewer
 
 log = logging.getLogger("argentbus.dashboard")
@@ -42,6 +42,7 @@ class Board:
         self._history = History()
         self._seen: dict[str, AgentView] = dict(roster.agents)
         self._databases: dict[str, DatabaseRow] = {}
+        self._silent: set[str] = set()
         now = time.time()
         self._redis = RedisStatus(up=True, since=now, detail="")
         self._metrics = Metrics(now, 0, 0, [], 0, [], {}, [])
@@ -181,8 +182,11 @@ class Board:
     def _sampled(self, sample: Sample) -> None:
         if not self._redis.up:
             self._set_redis(up=True)
-        if any(agent not in sample.beats for agent in self._listed()):
+        silent = {agent for agent in self._listed() if agent not in sample.beats}
+        if silent - self._silent:
+            # In the list, yet not known to Redis: events may have been lost.
             self._roster.check()
+        self._silent = silent
         self._sum_up(sample)
         for key in self._history.forget(time.time()):
             for viewer in self._viewers:
@@ -221,7 +225,7 @@ class Board:
             at=sample.at if sample else last.at,
             present=len(agents),
             working=sum(1 for view in agents if view.state.status in WORKING),
-            queues=sample.queues if sample else last.queues,
+            queues=shown_queues(sample) if sample else last.queues,
             queues_total=sample.queues_total if sample else last.queues_total,
             logs=sample.logs if sample else last.logs,
             beats=self._ages(sample) if sample else last.beats,

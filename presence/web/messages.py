@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from presence.metrics import LogFigures, QueueFigures
+from presence.metrics import LogFigures, QueueFigures, Sample
 from presence.roster import AgentView
 from presence.text import clean
 
@@ -106,6 +106,11 @@ class Snapshot(Update, frozen=True, kw_only=True):
     server: str
 
 
+def shown_queues(sample: Sample) -> list[QueueFigures]:
+    """The queues of a sample, their names cleaned."""
+    return [msgspec.structs.replace(queue, name=clean(queue.name, 128)) for queue in sample.queues]
+
+
 def agent_row(agent: str, view: AgentView) -> AgentRow:
     """The agent with the id `agent` as the page shows it, cleaned."""
     presence, state = view.presence, view.state
@@ -149,5 +154,5 @@ def gone_row(agent: str, view: AgentView, *, how: str, at: float, cause: str | N
         since=row.since,
         how=how,
         at=at,
-        cause=clean(cause, 120) if cause else None,
+        cause=clean(cause, 120) if cause and cause != how else None,
     )

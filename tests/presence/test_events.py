@@ -1,5 +1,6 @@
 """The stream behind the page: what it tells, to whom, and what it survives."""
 
+import json
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
@@ -141,15 +142,16 @@ async def test_announced_events_are_shown_and_hostile_ones_change_nothing(
 async def test_garbled_keys_do_not_break_it(bus: Bus, board: Board) -> None:
     junk = b"\xff\x00<script>"
     call, keys = bus.link.call, bus.keys
-    await call("SADD", keys.queues, junk, "plain text", "list")
+    await call("SADD", keys.queues, junk, "plain text", "list", "\u202egnp.q")
     await call("SET", keys.queue("list"), junk)
     await call("ZADD", keys.presence_index, "1", junk)
     await call("XADD", keys.presence_events, "*", junk, junk)
     async with bus.join("scout") as scout, Page().open(create_app(board)) as page:
         await call("HSET", keys.state("scout"), "valence", "nan", "+x", junk, junk, junk)
         await scout.set_state(activity="\u202egnp.exe\n<b>", memory_items="9" * 5000)
-        await eventually(lambda: len((page.last("metrics") or {}).get("queues", [])) == 3)
+        await eventually(lambda: len((page.last("metrics") or {}).get("queues", [])) == 4)
         assert all(queue["error"] for queue in page.last("metrics")["queues"])
+        assert "\u202e" not in json.dumps(page.last("metrics"), ensure_ascii=False)
         await eventually(lambda: page.all("agents")[-1]["activity"] is not None)
         assert page.all("agents")[-1]["activity"] == "\N{REPLACEMENT CHARACTER}gnp.exe <b>"
         assert page.last("redis")["up"] is True

@@ -31,7 +31,7 @@ function makeAgent() {
   row.activity = part(state, "span", "activity");
   row.more = part(state, "span", "minor");
   const process = cell(node, "Process");
-  row.host = part(process, "span");
+  row.host = part(process, "span", "host");
   row.pid = part(process, "span", "minor");
   const since = cell(node, "Here for");
   row.age = part(since, "span");

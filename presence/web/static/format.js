@@ -6,9 +6,10 @@ export function number(value) {
 
 export function duration(seconds) {
   if (typeof seconds !== "number" || !Number.isFinite(seconds)) return "–";
-  if (seconds > 0 && seconds < 1) return `${seconds.toFixed(1)} s`;
+  if (seconds >= 0.1 && seconds < 1) return `${seconds.toFixed(1)} s`;
   const whole = Math.max(0, Math.floor(seconds));
   if (whole < 60) return `${whole} s`;
+  if (whole >= 600 && whole < 3600) return `${Math.floor(whole / 60)} min`;
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
   if (whole < 86400) return `${Math.floor(whole / 3600)} h ${Math.floor(whole / 60) % 60} min`;
   const days = Math.floor(whole / 86400);
