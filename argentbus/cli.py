@@ -99,11 +99,11 @@ def _foreseeable() -> tuple[type[BaseException], ...]:
     # Imported here: `argentbus --help` need not wait for the drivers.
     from bus import BusError
     from presence.errors import PresenceError
-    from storage.config import ConfigurationError
+    from storage.errors import StorageError
 
     from .errors import ArgentbusError
 
-    return (ArgentbusError, BusError, ConfigurationError, PresenceError, OSError)
+    return (ArgentbusError, BusError, PresenceError, StorageError, OSError)
 
 
 def _in_words(error: BaseException) -> str:

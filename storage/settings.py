@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import quote, urlsplit
 
+from .errors import StorageError
+
 _FILE_KEYS: Final = {
     "": (
         "backend",
@@ -27,7 +29,7 @@ _SIDES: Final = ("sqlite", "postgres")
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 
 
-class ConfigurationError(ValueError):
+class ConfigurationError(StorageError, ValueError):
     """A setting is wrong; the message says which, where it stands, and what it should be."""
 
 
