@@ -1,0 +1,41 @@
+"""Storage: what agents know and do, in SQLite or PostgreSQL, behind one interface."""
+
+from .adapter import Scoped, Statistics, StorageAdapter
+from .apply import ApplyResult, Position
+from .config import ConfigurationError, StorageConfig
+from .errors import (
+    CommandRefused,
+    DatabaseUnavailable,
+    FenceRefused,
+    InvalidValue,
+    NotFound,
+    NotSupported,
+    SchemaMismatch,
+    StorageError,
+)
+from .factory import open_storage
+from .memory import SearchHit
+from .model.memory import MemoryItem
+from .model.tasks import Task
+
+__all__ = [
+    "ApplyResult",
+    "CommandRefused",
+    "ConfigurationError",
+    "DatabaseUnavailable",
+    "FenceRefused",
+    "InvalidValue",
+    "MemoryItem",
+    "NotFound",
+    "NotSupported",
+    "Position",
+    "SchemaMismatch",
+    "Scoped",
+    "SearchHit",
+    "Statistics",
+    "StorageAdapter",
+    "StorageConfig",
+    "StorageError",
+    "Task",
+    "open_storage",
+]

@@ -1,0 +1,171 @@
+"""Applying a batch of commands, with its position, in one transaction."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from . import queries
+from .commands import Command
+from .database import Database, Transaction, Violation
+from .errors import CommandRefused, FenceRefused, StorageError
+from .memory import MemoryWrites
+from .model.memory import CreateItem, MemoryCommand
+from .model.tasks import CreateTask
+from .tasks import TaskWrites
+
+_SQL: Final = queries.load("storage", "positions.sql")
+
+
+class Position(msgspec.Struct, frozen=True):
+    """Up to where a partition of the write log is applied.
+
+    Attributes:
+        partition: Number of the partition.
+        epoch: Of its stream: entry ids of two epochs do not compare.
+        entry_id: Of the last entry that is applied, `<ms>-<n>`.
+        fence: Of the lease under which it was applied.
+    """
+
+    partition: int
+    epoch: str
+    entry_id: str
+    fence: int
+
+
+class ApplyResult(msgspec.Struct, frozen=True):
+    """What a batch came to.
+
+    Attributes:
+        applied: Commands that were applied.
+        skipped: Commands at or before the stored position: applied earlier.
+    """
+
+    applied: int
+    skipped: int
+
+
+def order(entry_id: str) -> tuple[int, int]:
+    """An entry id as numbers, which compare as the entries follow each other."""
+    ms, _, number = entry_id.partition("-")
+    return int(ms), int(number or 0)
+
+
+class Applier:
+    """Applies batches on one database."""
+
+    def __init__(self, database: Database, memory: MemoryWrites, tasks: TaskWrites) -> None:
+        self._database = database
+        self._memory = memory
+        self._tasks = tasks
+
+    async def positions(self) -> dict[int, Position]:
+        """The stored position of each partition."""
+        rows = await self._database.fetch(_SQL["get"])
+        return {row[0]: Position(*row) for row in rows}
+
+    async def apply(
+        self,
+        commands: Sequence[Command],
+        position: Position | None,
+        entry_ids: Sequence[str] | None,
+    ) -> ApplyResult:
+        """See `StorageAdapter.apply`."""
+        async with self._database.transaction() as transaction:
+            fresh: Sequence[tuple[int, Command]] = list(enumerate(commands))
+            if position is not None:
+                fresh = await self._behind_stored(transaction, position, entry_ids or (), fresh)
+            memory = [row for row in fresh if isinstance(row[1], MemoryCommand)]
+            tasks = [row for row in fresh if not isinstance(row[1], MemoryCommand)]
+            # The two touch different tables: each keeps its own order, and its runs stay long.
+            for rows in (memory, tasks):
+                for run in runs(rows):
+                    await self._apply_run(transaction, run)
+            if position is not None and (fresh or not commands):
+                await transaction.fetch(
+                    _SQL["put"],
+                    position.partition,
+                    position.epoch,
+                    position.entry_id,
+                    position.fence,
+                )
+        return ApplyResult(len(fresh), len(commands) - len(fresh))
+
+    async def _behind_stored(
+        self,
+        transaction: Transaction,
+        position: Position,
+        entry_ids: Sequence[str],
+        numbered: Sequence[tuple[int, Command]],
+    ) -> Sequence[tuple[int, Command]]:
+        rows = await transaction.fetch(_SQL["get"])
+        stored = next((Position(*row) for row in rows if row[0] == position.partition), None)
+        if stored is None:
+            return numbered
+        if stored.fence > position.fence:
+            raise FenceRefused(
+                f"partition {position.partition} is written under fence {stored.fence} by now; "
+                f"{position.fence} is an older lease, and must stop"
+            )
+        if stored.epoch != position.epoch:
+            return numbered
+        last = order(stored.entry_id)
+        return [row for row in numbered if order(entry_ids[row[0]]) > last]
+
+    async def _apply_run(self, transaction: Transaction, run: list[tuple[int, Command]]) -> None:
+        commands: list[Any] = [command for _, command in run]
+        apply = self._way(commands)
+        try:
+            async with transaction.savepoint():
+                await apply(transaction, commands)
+        except (Violation, StorageError) as error:
+            if isinstance(error, StorageError) and not isinstance(error, LookupError):
+                raise
+            if len(run) == 1:
+                raise CommandRefused(run[0][0], _reason(commands[0], error)) from error
+            # Which of them was it? One by one, the culprit is the one that is refused.
+            for one in run:
+                await self._apply_run(transaction, [one])
+
+    def _way(self, commands: list[Any]) -> Callable[[Transaction, list[Any]], Any]:
+        match commands[0]:
+            case CreateItem():
+                return self._memory.create
+            case CreateTask(task=task) if not task.depends_on:
+                return self._tasks.create
+            case CreateTask():
+                return _each(self._tasks.create_dependent)
+            case command if isinstance(command, MemoryCommand):
+                return _each(self._memory.change)
+            case _:
+                return _each(self._tasks.change)
+
+
+def runs(rows: Sequence[tuple[int, Command]]) -> Iterator[list[tuple[int, Command]]]:
+    """Split into the longest stretches that one statement can serve."""
+    run: list[tuple[int, Command]] = []
+    for row in rows:
+        if run and _kind(row[1]) != _kind(run[-1][1]):
+            yield run
+            run = []
+        run.append(row)
+    if run:
+        yield run
+
+
+def _kind(command: Command) -> object:
+    if isinstance(command, CreateTask):
+        return CreateTask, bool(command.task.depends_on)
+    return type(command)
+
+
+def _each(change: Callable[[Transaction, Any], Any]) -> Callable[[Transaction, list[Any]], Any]:
+    async def apply(transaction: Transaction, commands: list[Any]) -> None:
+        for command in commands:
+            await change(transaction, command)
+
+    return apply
+
+
+def _reason(command: Command, error: Exception) -> str:
+    return f"{type(command).__name__} of {command.agent_id} breaks a rule: {error}"

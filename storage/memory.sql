@@ -1,0 +1,55 @@
+-- name: create_item
+-- A second item with an agent's existing hash reinforces the first; the same item again is no news.
+INSERT INTO memory_items (
+  id, agent_id, resource_id, memory_type, summary, embedding, happened_at, content_hash,
+  reinforcement_count, last_reinforced_at, extra, emotional_valence, emotional_arousal,
+  mood_at_capture, significance, reflection, lesson, visibility, created_at, updated_at
+) VALUES (
+  $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20
+)
+ON CONFLICT (agent_id, content_hash) DO UPDATE SET
+  reinforcement_count = memory_items.reinforcement_count
+    + CASE WHEN memory_items.id = excluded.id THEN 0 ELSE 1 END,
+  last_reinforced_at = CASE WHEN memory_items.id = excluded.id
+    THEN memory_items.last_reinforced_at ELSE excluded.created_at END,
+  updated_at = CASE WHEN memory_items.id = excluded.id
+    THEN memory_items.updated_at ELSE excluded.created_at END;
+
+-- name: update_item
+-- %s is the list of assignments, from $3 on.
+UPDATE memory_items SET %s WHERE id = $1 AND agent_id = $2 RETURNING id;
+
+-- name: reinforce_item
+UPDATE memory_items
+SET reinforcement_count = reinforcement_count + 1, last_reinforced_at = $3, updated_at = $3
+WHERE id = $1 AND agent_id = $2 RETURNING id;
+
+-- name: delete_item
+DELETE FROM memory_items WHERE id = $1 AND agent_id = $2;
+
+-- name: get_item
+-- $2 is the reading agent; empty for operators. So in all that follow.
+SELECT %s FROM memory_items
+WHERE id = $1 AND ($2 = '' OR agent_id = $2 OR visibility IN ('family', 'public'));
+
+-- name: find_by_hash
+SELECT %s FROM memory_items
+WHERE content_hash = $1 AND ($2 = '' OR agent_id = $2)
+ORDER BY created_at LIMIT 1;
+
+-- name: list_items
+-- The newest first. An empty $1 or $3 stands for any type, any significance.
+SELECT %s FROM memory_items
+WHERE ($1 = '' OR memory_type = $1)
+  AND ($2 = '' OR agent_id = $2 OR visibility IN ('family', 'public'))
+  AND ($3 = '' OR significance = $3)
+ORDER BY created_at DESC, id DESC LIMIT $4 OFFSET $5;
+
+-- name: embeddings
+-- What a vector search compares with.
+SELECT id, embedding FROM memory_items
+WHERE embedding IS NOT NULL
+  AND ($1 = '' OR agent_id = $1 OR visibility IN ('family', 'public'));
+
+-- name: count
+SELECT count(*) FROM memory_items;

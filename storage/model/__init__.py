@@ -1,0 +1,1 @@
+"""Tables and commands, a file a domain."""

@@ -1,0 +1,137 @@
+"""Memory items: what agents know, and the commands that change it."""
+
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from . import values
+
+MEMORY_TYPES: Final = (
+    "profile",
+    "event",
+    "knowledge",
+    "behavior",
+    "skill",
+    "tool",
+    "self",
+    "episode",
+)
+SIGNIFICANCES: Final = ("routine", "noteworthy", "important", "core")
+VISIBILITIES: Final = ("private", "team", "family", "public")
+
+
+class MemoryItem(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `memory_items`.
+
+    Attributes:
+        embedding: Little-endian float32, or None; `vector` has its numbers.
+        content_hash: SHA-256 of the trimmed, lower-cased summary; unique for an agent.
+        reinforcement_count: How often the fact was stored.
+        emotional_valence: -2 to 2.
+        emotional_arousal: 0 to 1.
+        visibility: `private` (its agent's), `team`, `family` or `public`.
+    """
+
+    id: str
+    agent_id: str
+    resource_id: str | None = None
+    memory_type: str
+    summary: str
+    embedding: bytes | None = None
+    happened_at: datetime | None = None
+    content_hash: str | None = None
+    reinforcement_count: int = 1
+    last_reinforced_at: datetime | None = None
+    extra: dict[str, Any] = {}
+    emotional_valence: float = 0.0
+    emotional_arousal: float = 0.0
+    mood_at_capture: str | None = None
+    significance: str = "routine"
+    reflection: str | None = None
+    lesson: str | None = None
+    visibility: str = "private"
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def vector(self) -> list[float] | None:
+        """The embedding as numbers."""
+        return None if self.embedding is None else values.unpack_vector(self.embedding)
+
+
+class CreateItem(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Store a fact. Where the agent has it already (by its hash), that one is reinforced."""
+
+    item: MemoryItem
+
+    @property
+    def agent_id(self) -> str:
+        return self.item.agent_id
+
+
+class UpdateItem(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Change columns of an item of the agent's own."""
+
+    agent_id: str
+    item_id: str
+    changes: dict[str, Any]
+    at: datetime
+
+
+class ReinforceItem(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Count a fact once more."""
+
+    agent_id: str
+    item_id: str
+    at: datetime
+
+
+class DeleteItem(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Forget an item of the agent's own."""
+
+    agent_id: str
+    item_id: str
+
+
+MemoryCommand = CreateItem | UpdateItem | ReinforceItem | DeleteItem
+
+#: Columns that `UpdateItem` may change.
+CHANGEABLE: Final = (
+    "memory_type",
+    "summary",
+    "embedding",
+    "happened_at",
+    "extra",
+    "emotional_valence",
+    "emotional_arousal",
+    "mood_at_capture",
+    "significance",
+    "reflection",
+    "lesson",
+    "visibility",
+)
+
+
+def checked_item(item: MemoryItem, dimensions: int) -> MemoryItem:
+    """Return `item` with every value checked, and its hash computed.
+
+    Raises:
+        InvalidValue: a value that no table may hold.
+    """
+    values.text("id", item.id, least=1, most=128)
+    values.text("agent_id", item.agent_id, least=1, most=128)
+    values.one_of("memory_type", item.memory_type, MEMORY_TYPES)
+    values.text("summary", item.summary, least=1)
+    values.check_packed("embedding", item.embedding, dimensions)
+    values.moment("happened_at", item.happened_at)
+    values.number("reinforcement_count", item.reinforcement_count, 1, 2**53)
+    values.number("emotional_valence", item.emotional_valence, -2, 2)
+    values.number("emotional_arousal", item.emotional_arousal, 0, 1)
+    values.optional_text("mood_at_capture", item.mood_at_capture, most=1000)
+    values.one_of("significance", item.significance, SIGNIFICANCES)
+    values.optional_text("reflection", item.reflection)
+    values.optional_text("lesson", item.lesson)
+    values.one_of("visibility", item.visibility, VISIBILITIES)
+    values.json_object("extra", item.extra)
+    return msgspec.structs.replace(item, content_hash=values.content_hash(item.summary))

@@ -1,0 +1,128 @@
+"""Tasks: work that agents hand to each other, and the commands that change it."""
+
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from . import values
+
+STATUSES: Final = ("pending", "in_progress", "blocked", "completed", "failed", "cancelled")
+PRIORITIES: Final = ("urgent", "high", "normal", "low", "background")
+SOURCES: Final = ("user", "agent", "heartbeat", "schedule", "channel", "job")
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `tasks`. Seen and changed by its agent and its assignee; by all where it has none.
+
+    Attributes:
+        parent_task_id: The project that it belongs to.
+        depends_on: Ids of tasks that must be completed first.
+    """
+
+    id: str
+    agent_id: str | None = None
+    title: str
+    description: str | None = None
+    status: str = "pending"
+    priority: str = "normal"
+    source: str = "user"
+    assignee: str | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    due_at: datetime | None = None
+    session_id: str | None = None
+    channel_id: str | None = None
+    parent_task_id: str | None = None
+    depends_on: list[str] = []
+    team_id: str | None = None
+    tags: list[str] = []
+    metadata: dict[str, Any] = {}
+    created_at: datetime
+    updated_at: datetime
+
+
+class CreateTask(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Add a task: blocked while something it depends on is not completed, else pending."""
+
+    by: str
+    task: Task
+
+    @property
+    def agent_id(self) -> str:
+        return self.by
+
+
+class UpdateTask(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Change columns of a task."""
+
+    agent_id: str
+    task_id: str
+    changes: dict[str, Any]
+    at: datetime
+
+
+class MoveTask(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Bring a task into another status: start, complete, block, fail or cancel it.
+
+    Attributes:
+        status: Of `STATUSES`. `in_progress` sets started_at; the final ones set completed_at.
+        note: Why, kept in the task's metadata.
+    """
+
+    agent_id: str
+    task_id: str
+    status: str
+    at: datetime
+    note: str | None = None
+
+
+class DeleteTask(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Remove a task."""
+
+    agent_id: str
+    task_id: str
+
+
+TaskCommand = CreateTask | UpdateTask | MoveTask | DeleteTask
+
+#: Columns that `UpdateTask` may change.
+CHANGEABLE: Final = (
+    "title",
+    "description",
+    "priority",
+    "assignee",
+    "due_at",
+    "session_id",
+    "channel_id",
+    "tags",
+    "metadata",
+)
+
+#: Statuses that end a task.
+FINAL: Final = ("completed", "failed", "cancelled")
+
+
+def checked_task(task: Task) -> Task:
+    """Return `task` with every value checked.
+
+    Raises:
+        InvalidValue: a value that no table may hold.
+    """
+    values.text("id", task.id, least=1, most=128)
+    values.optional_text("agent_id", task.agent_id, most=128)
+    values.text("title", task.title, least=1, most=10_000)
+    values.optional_text("description", task.description)
+    values.one_of("status", task.status, STATUSES)
+    values.one_of("priority", task.priority, PRIORITIES)
+    values.one_of("source", task.source, SOURCES)
+    for field in ("assignee", "session_id", "channel_id", "parent_task_id", "team_id"):
+        values.optional_text(field, getattr(task, field), most=256)
+    for field in ("started_at", "completed_at", "due_at"):
+        values.moment(field, getattr(task, field))
+    for place, needed in enumerate(task.depends_on):
+        values.text(f"depends_on[{place}]", needed, least=1, most=128)
+    for place, tag in enumerate(task.tags):
+        values.text(f"tags[{place}]", tag, least=1, most=256)
+    values.json_object("metadata", task.metadata)
+    return task

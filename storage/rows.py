@@ -1,0 +1,80 @@
+"""Rows to structs and back. What a column's Python type means is said here once; how a database
+spells it (text or timestamptz, TEXT or JSONB) is said by its `Spelling`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Generic, Protocol, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+class Spelling(Protocol):
+    """How one database writes the values that differ between databases."""
+
+    def time_in(self, value: datetime) -> Any:
+        """A time on its way in."""
+
+    def time_out(self, value: Any) -> datetime:
+        """A time on its way out."""
+
+    def json_in(self, value: Any) -> Any:
+        """A list or an object on its way in."""
+
+    def json_out(self, value: Any) -> Any:
+        """A list or an object on its way out."""
+
+
+class Rows(Generic[S]):
+    """Converts rows of one table. The struct's fields are the columns, in their order.
+
+    Attributes:
+        columns: Names of the columns.
+    """
+
+    def __init__(self, struct: type[S], spelling: Spelling) -> None:
+        self._struct = struct
+        hints = get_type_hints(struct)
+        self.columns: tuple[str, ...] = struct.__struct_fields__
+        kinds = [_kind(hints[name]) for name in self.columns]
+        ways_in = {datetime: spelling.time_in, dict: spelling.json_in}
+        ways_out: dict[Any, Callable[[Any], Any]] = {
+            datetime: spelling.time_out,
+            dict: spelling.json_out,
+        }
+        self._in = {n: ways_in.get(k) for n, k in zip(self.columns, kinds, strict=True)}
+        self._out = [
+            (n, ways_out[k]) for n, k in zip(self.columns, kinds, strict=True) if k in ways_out
+        ]
+
+    def to_row(self, value: S) -> list[Any]:
+        """The values of all columns."""
+        return [self.value_in(name, getattr(value, name)) for name in self.columns]
+
+    def value_in(self, column: str, value: Any) -> Any:
+        """One column's value on its way in."""
+        way = self._in[column]
+        return value if way is None or value is None else way(value)
+
+    def from_row(self, row: Sequence[Any] | Mapping[str, Any]) -> S:
+        """The struct of a row that has all columns in their order (more may follow)."""
+        if isinstance(row, Mapping):
+            fields = {name: row[name] for name in self.columns}
+        else:
+            fields = dict(zip(self.columns, row, strict=False))
+        for name, way in self._out:
+            if fields[name] is not None:
+                fields[name] = way(fields[name])
+        return self._struct(**fields)
+
+
+def _kind(hint: Any) -> Any:
+    for part in (hint, *get_args(hint)):
+        origin = get_origin(part) or part
+        if origin in (dict, list):
+            return dict
+        if origin is datetime:
+            return datetime
+    return None

@@ -1,0 +1,1 @@
+"""SQLite: what truly differs from PostgreSQL."""

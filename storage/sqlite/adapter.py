@@ -1,0 +1,33 @@
+"""`SQLiteAdapter`: the storage logic on a SQLite file."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from storage import queries
+from storage.adapter import DatabaseAdapter
+from storage.commands import DIMENSIONS
+
+from .database import SQLiteDatabase
+
+
+class SQLiteAdapter(DatabaseAdapter):
+    """Storage in one SQLite file. Made by `SQLiteAdapter.open`."""
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, path: Path, *, dimensions: int = DIMENSIONS
+    ) -> "AsyncGenerator[SQLiteAdapter]":
+        """Open (or make) the file `path` until the context ends.
+
+        Raises:
+            DatabaseUnavailable: it cannot be opened or written, or is not a SQLite file.
+            SchemaMismatch: its schema is newer than this program, or was changed by hand.
+        """
+        async with SQLiteDatabase.open(path) as database:
+            own = {name: queries.load("storage.sqlite", f"{name}.sql") for name in _DOMAINS}
+            yield cls(database, own, dimensions)
+
+
+_DOMAINS = ("memory", "tasks")

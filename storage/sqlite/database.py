@@ -1,0 +1,170 @@
+"""A SQLite file: one writer, some readers, each a connection with a thread of its own (aiosqlite).
+
+WAL lets readers go on while the writer writes. `synchronous=FULL` makes a commit survive a power
+cut: the write log in Redis is trimmed behind the commit, so nobody else would still have the rows.
+"""
+
+import re
+import sqlite3
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import aiosqlite
+import anyio
+
+from storage.database import Row, Violation
+from storage.errors import DatabaseUnavailable
+from storage.rows import Spelling
+
+from . import migrations
+from .spelling import SQLiteSpelling
+
+#: Seconds that a statement waits for another process's write lock.
+BUSY: Final = 10.0
+
+#: Connections that read.
+READERS: Final = 3
+
+_PLACEHOLDER: Final = re.compile(r"\$(\d+)")
+
+
+@lru_cache(maxsize=512)
+def _rewritten(sql: str) -> str:
+    return _PLACEHOLDER.sub(r"?\1", sql)
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.IntegrityError as error:
+        raise Violation(str(error)) from error
+    except sqlite3.DatabaseError as error:
+        raise DatabaseUnavailable(f"SQLite file {path}: {error}{_remedy(str(error))}") from error
+
+
+def _remedy(text: str) -> str:
+    for fault, remedy in (
+        ("locked", f": another process has held its write lock for {BUSY:g} s; see which (`lsof`)"),
+        ("full", ": make room on its disk; what waits in Redis is applied then"),
+        ("readonly", ": make the file and its directory writable for this user"),
+        ("unable to open", ": check that its directory exists and is writable for this user"),
+        ("not a database", ": it is another kind of file; name another with --sqlite"),
+        ("malformed", ": it is damaged; restore a backup, or try `sqlite3 FILE .recover`"),
+    ):
+        if fault in text:
+            return remedy
+    return ""
+
+
+class SQLiteTransaction:
+    """Statements that take effect together."""
+
+    def __init__(self, connection: aiosqlite.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+
+    async def fetch(self, sql: str, *args: Any) -> list[Row]:
+        """Run one statement; return its rows."""
+        with _translated(self._path):
+            return list(await self._connection.execute_fetchall(_rewritten(sql), args))
+
+    async def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Run one statement for each of `rows`, in one visit to the connection's thread."""
+        with _translated(self._path):
+            await self._connection.executemany(_rewritten(sql), rows)
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncGenerator[None]:
+        """What happens inside is undone when the block raises."""
+        await self.fetch("SAVEPOINT here")
+        try:
+            yield
+        except Exception:
+            await self.fetch("ROLLBACK TO here")
+            raise
+        finally:
+            await self.fetch("RELEASE here")
+
+
+class SQLiteDatabase:
+    """One open SQLite file. Made by `SQLiteDatabase.open`."""
+
+    spelling: Spelling = SQLiteSpelling()
+
+    def __init__(
+        self, path: Path, writer: aiosqlite.Connection, readers: list[aiosqlite.Connection]
+    ) -> None:
+        self.path = path
+        self._writer = writer
+        self._writing = anyio.Lock()
+        self._idle = list(readers)
+        self._free = anyio.Semaphore(len(readers))
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, path: Path) -> "AsyncGenerator[SQLiteDatabase]":
+        """Open (or make) the file `path`, and bring its schema up to date.
+
+        Raises:
+            DatabaseUnavailable: it cannot be opened or written, or is not a SQLite file.
+            SchemaMismatch: its schema is newer than this program, or was changed by hand.
+        """
+        connections: list[aiosqlite.Connection] = []
+        try:
+            with _translated(path):
+                try:
+                    await anyio.Path(path.parent).mkdir(parents=True, exist_ok=True)
+                except OSError as error:
+                    raise DatabaseUnavailable(
+                        f"SQLite file {path}: its directory cannot be made ({error.strerror}): "
+                        "name another with --sqlite, or make it writable for this user"
+                    ) from error
+                writer = await _connect(path, connections)
+                await writer.execute_fetchall("PRAGMA journal_mode = WAL")
+                await writer.execute_fetchall("PRAGMA synchronous = FULL")
+                await writer.execute_fetchall("PRAGMA foreign_keys = ON")
+                await migrations.run(writer)
+                readers = [await _connect(path, connections) for _ in range(READERS)]
+                for reader in readers:
+                    await reader.execute_fetchall("PRAGMA query_only = ON")
+            yield cls(path, writer, readers)
+        finally:
+            with anyio.CancelScope(shield=True):
+                for connection in connections:
+                    await connection.close()
+
+    async def fetch(self, sql: str, *args: Any) -> list[Row]:
+        """Run one reading statement, on a connection that sees what is committed."""
+        async with self._free:
+            reader = self._idle.pop()
+            try:
+                with _translated(self.path):
+                    return list(await reader.execute_fetchall(_rewritten(sql), args))
+            finally:
+                self._idle.append(reader)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[SQLiteTransaction]:
+        """Write; committed when the block ends well, else undone."""
+        async with self._writing:
+            transaction = SQLiteTransaction(self._writer, self.path)
+            try:
+                await transaction.fetch("BEGIN IMMEDIATE")
+                yield transaction
+                await transaction.fetch("COMMIT")
+            finally:
+                with anyio.CancelScope(shield=True):
+                    # Statements of a cancelled task are carried out all the same: undo them too.
+                    await self._writer.execute_fetchall("SELECT 1")
+                    if self._writer.in_transaction:
+                        await self._writer.rollback()
+
+
+async def _connect(path: Path, opened: list[aiosqlite.Connection]) -> aiosqlite.Connection:
+    connection = await aiosqlite.connect(path, timeout=BUSY, isolation_level=None)
+    opened.append(connection)
+    return connection

@@ -1,0 +1,95 @@
+"""The schema, as numbered SQL files: each is run once, under the write lock, and remembered."""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Final, NamedTuple
+
+import aiosqlite
+
+from storage.errors import SchemaMismatch
+
+_LEDGER: Final = """
+CREATE TABLE IF NOT EXISTS schema_migrations (
+  version INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL,
+  applied_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+)
+"""
+
+
+class Migration(NamedTuple):
+    """One file of `schema/`."""
+
+    version: int
+    name: str
+    sql: str
+
+    @property
+    def checksum(self) -> str:
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+def known() -> list[Migration]:
+    """All migrations that this program has, in order."""
+    found = [
+        Migration(int(file.name[:4]), file.name[5:-4], file.read_text(encoding="utf-8"))
+        for file in files(__package__).joinpath("schema").iterdir()
+        if file.name.endswith(".sql")
+    ]
+    return sorted(found)
+
+
+async def run(connection: aiosqlite.Connection) -> list[Migration]:
+    """Bring the schema up to date; return what was run.
+
+    Raises:
+        SchemaMismatch: the file is newer than this program, or a migration it has was another one.
+    """
+    migrations = known()
+    await connection.execute_fetchall("BEGIN IMMEDIATE")
+    try:
+        await connection.execute_fetchall(_LEDGER)
+        rows = await connection.execute_fetchall("SELECT version, checksum FROM schema_migrations")
+        applied: dict[int, str] = {int(version): str(checksum) for version, checksum in rows}
+        _check(applied, migrations)
+        pending = [migration for migration in migrations if migration.version not in applied]
+        for migration in pending:
+            for statement in statements(migration.sql):
+                await connection.execute_fetchall(statement)
+            await connection.execute_fetchall(
+                "INSERT INTO schema_migrations (version, name, checksum) VALUES (?, ?, ?)",
+                (migration.version, migration.name, migration.checksum),
+            )
+        await connection.execute_fetchall("COMMIT")
+    except BaseException:
+        await connection.rollback()
+        raise
+    return pending
+
+
+def _check(applied: dict[int, str], migrations: list[Migration]) -> None:
+    newest = max((migration.version for migration in migrations), default=0)
+    if max(applied, default=0) > newest:
+        raise SchemaMismatch(
+            f"the SQLite file has schema {max(applied)}, this program knows {newest}: update it "
+            "(`pip install -U argentbus`), or name another file with --sqlite"
+        )
+    for migration in migrations:
+        if applied.get(migration.version, migration.checksum) != migration.checksum:
+            raise SchemaMismatch(
+                f"the SQLite file's schema {migration.version} ({migration.name}) was made by "
+                "another text than this program's: the file comes from another version"
+            )
+
+
+def statements(sql: str) -> Iterator[str]:
+    """Split a script where statements end (a trigger's body has semicolons of its own)."""
+    gathered = ""
+    for line in sql.splitlines(keepends=True):
+        gathered += line
+        if sqlite3.complete_statement(gathered):
+            yield gathered
+            gathered = ""
+    if gathered.strip():
+        yield gathered

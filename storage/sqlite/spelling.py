@@ -1,0 +1,24 @@
+"""How SQLite writes times and JSON: both as text."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+
+class SQLiteSpelling:
+    """Times as ISO 8601 with microseconds and Z, JSON as text."""
+
+    def time_in(self, value: datetime) -> str:
+        """Fixed width, so that text order is time order."""
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+
+    def time_out(self, value: str) -> datetime:
+        return datetime.fromisoformat(value)
+
+    def json_in(self, value: Any) -> str:
+        return msgspec.json.encode(value).decode()
+
+    def json_out(self, value: str) -> Any:
+        return json.loads(value)

@@ -1,0 +1,17 @@
+-- name: unblock
+-- Tasks that waited for $1, and now wait for nothing else.
+UPDATE tasks SET status = 'pending', updated_at = $2
+WHERE status = 'blocked'
+  AND EXISTS (SELECT 1 FROM json_each(tasks.depends_on) WHERE value = $1)
+  AND NOT EXISTS (
+    SELECT 1 FROM json_each(tasks.depends_on) AS needed
+    LEFT JOIN tasks AS other ON other.id = needed.value
+    WHERE other.status IS NULL OR other.status <> 'completed'
+  );
+
+-- name: search
+SELECT %s
+FROM tasks_fts JOIN tasks ON tasks.seq = tasks_fts.rowid
+WHERE tasks_fts MATCH $1
+  AND ($2 = '' OR agent_id = $2 OR assignee = $2 OR agent_id IS NULL)
+ORDER BY bm25(tasks_fts), tasks.id LIMIT $3;

@@ -1,0 +1,275 @@
+"""Tasks: the operations on tasks, and the logic behind them, once for all databases."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from . import queries
+from .commands import Command, converted_changes
+from .database import Database, Transaction
+from .errors import InvalidValue, NotFound
+from .fusion import any_word
+from .model import values
+from .model.tasks import CreateTask, DeleteTask, MoveTask, Task, UpdateTask
+from .rows import Rows
+
+SQL = queries.load("storage", "tasks.sql")
+
+#: Shortest beginning of an id that stands for the whole.
+SHORTEST_PREFIX = 4
+
+
+class Tasks(ABC):
+    """What one agent may do with tasks.
+
+    An agent sees and changes the tasks that it made, those assigned to it, and those of nobody.
+    """
+
+    def __init__(self, agent: str) -> None:
+        self.agent = agent
+
+    @abstractmethod
+    async def _write(self, command: Command) -> None:
+        """Carry the command out, or put it on its way."""
+
+    @abstractmethod
+    async def get_task(self, task_id: str) -> Task | None:
+        """The task with that id, or the only one whose id begins so (4 characters at least).
+
+        Raises:
+            InvalidValue: several ids begin so, or it is too short.
+        """
+
+    @abstractmethod
+    async def list_tasks(
+        self,
+        *,
+        status: str | None = None,
+        priority: str | None = None,
+        assignee: str | None = None,
+        project: str | None = None,
+        limit: int = 50,
+        offset: int = 0,
+    ) -> list[Task]:
+        """Tasks, the most urgent first, then by due date and age. A project is a parent task."""
+
+    @abstractmethod
+    async def search_tasks(self, query: str, *, limit: int = 10) -> list[Task]:
+        """Tasks with any word of `query` in title, description or tags, the best first."""
+
+    async def create_task(
+        self,
+        *,
+        title: str,
+        task_id: str | None = None,
+        created_at: datetime | None = None,
+        **columns: Any,
+    ) -> Task:
+        """Add a task; blocked while one of its `depends_on` is not completed.
+
+        Args:
+            title: 1 to 10,000 characters.
+            task_id: A UUIDv7 is made where none is given.
+            columns: Other columns of `Task`.
+
+        Returns:
+            The task as it was written.
+
+        Raises:
+            InvalidValue: a value that no table may hold.
+        """
+        moment = values.moment("created_at", created_at) or values.now()
+        columns.setdefault("agent_id", self.agent or None)
+        task = Task(
+            id=task_id or values.new_id(),
+            title=title,
+            created_at=moment,
+            updated_at=moment,
+            **columns,
+        )
+        await self._write(CreateTask(by=self.agent, task=task))
+        return task
+
+    async def update_task(self, task_id: str, **changes: Any) -> None:
+        """Change columns of a task; its status is changed by `start`, `complete` and so on."""
+        await self._write(
+            UpdateTask(
+                agent_id=self.agent,
+                task_id=await self._whole(task_id),
+                changes=changes,
+                at=values.now(),
+            )
+        )
+
+    async def start(self, task_id: str) -> None:
+        """Mark a task as being worked on."""
+        await self._move(task_id, "in_progress", None)
+
+    async def complete(self, task_id: str) -> None:
+        """Mark a task as done; what waited for nothing else becomes pending."""
+        await self._move(task_id, "completed", None)
+
+    async def block(self, task_id: str, note: str) -> None:
+        """Mark a task as waiting for something, and say for what."""
+        await self._move(task_id, "blocked", note)
+
+    async def fail(self, task_id: str, note: str) -> None:
+        """Mark a task as failed, and say why."""
+        await self._move(task_id, "failed", note)
+
+    async def cancel(self, task_id: str, note: str | None = None) -> None:
+        """Mark a task as no longer wanted."""
+        await self._move(task_id, "cancelled", note)
+
+    async def delete_task(self, task_id: str) -> None:
+        """Remove a task; one that is not there is no error."""
+        await self._write(DeleteTask(agent_id=self.agent, task_id=await self._whole(task_id)))
+
+    async def ready(self, *, limit: int = 50) -> list[Task]:
+        """Tasks that can be started now, the most urgent first."""
+        return await self.list_tasks(status="pending", limit=limit)
+
+    async def _move(self, task_id: str, status: str, note: str | None) -> None:
+        await self._write(
+            MoveTask(
+                agent_id=self.agent,
+                task_id=await self._whole(task_id),
+                status=status,
+                at=values.now(),
+                note=note,
+            )
+        )
+
+    async def _whole(self, task_id: str) -> str:
+        """The whole id: what is as long as a UUID is taken to be one."""
+        if len(task_id) >= 32:
+            return task_id
+        task = await self.get_task(task_id)
+        if task is None:
+            raise NotFound(f"there is no task {task_id} that {self.agent or 'anybody'} may see")
+        return task.id
+
+
+class TaskReads:
+    """The reading side, on a database."""
+
+    def __init__(self, database: Database, search_sql: Mapping[str, str]) -> None:
+        self._database = database
+        self._rows = Rows(Task, database.spelling)
+        self._search_sql = search_sql
+        self._columns = ", ".join(f"tasks.{column}" for column in self._rows.columns)
+
+    async def get_task(self, agent: str, task_id: str) -> Task | None:
+        if len(task_id) < SHORTEST_PREFIX:
+            raise InvalidValue("task_id", f"give at least {SHORTEST_PREFIX} characters of the id")
+        behind = task_id + "\U0010ffff"
+        rows = await self._database.fetch(SQL["get_task"] % self._columns, task_id, agent, behind)
+        found = [self._rows.from_row(row) for row in rows]
+        exact = next((task for task in found if task.id == task_id), None)
+        if exact is None and len(found) > 1:
+            raise InvalidValue("task_id", f"several tasks begin with {task_id}: give more of it")
+        return exact or (found[0] if found else None)
+
+    async def list_tasks(
+        self,
+        agent: str,
+        *,
+        status: str | None = None,
+        priority: str | None = None,
+        assignee: str | None = None,
+        project: str | None = None,
+        limit: int = 50,
+        offset: int = 0,
+    ) -> list[Task]:
+        rows = await self._database.fetch(
+            SQL["list_tasks"] % self._columns,
+            agent,
+            status or "",
+            priority or "",
+            assignee or "",
+            project or "",
+            max(0, min(limit, 10_000)),
+            max(0, offset),
+        )
+        return [self._rows.from_row(row) for row in rows]
+
+    async def search_tasks(self, agent: str, query: str, *, limit: int = 10) -> list[Task]:
+        words = any_word(query)
+        if not words:
+            return []
+        rows = await self._database.fetch(
+            self._search_sql["search"] % self._columns, words, agent, max(0, min(limit, 1000))
+        )
+        return [self._rows.from_row(row) for row in rows]
+
+
+class TaskWrites:
+    """Applies task commands within a transaction."""
+
+    def __init__(self, database: Database, own_sql: Mapping[str, str]) -> None:
+        self._rows = Rows(Task, database.spelling)
+        self._spelling = database.spelling
+        self._own_sql = own_sql
+
+    async def create(self, transaction: Transaction, commands: Sequence[CreateTask]) -> None:
+        """Add many tasks that depend on nothing, in one statement."""
+        await transaction.execute_many(
+            SQL["create_task"], [self._rows.to_row(command.task) for command in commands]
+        )
+
+    async def create_dependent(self, transaction: Transaction, command: CreateTask) -> None:
+        """Add a task that depends on others."""
+        row = self._rows.to_row(command.task)
+        if command.task.status == "pending" and not await self._resolved(transaction, command.task):
+            row[self._rows.columns.index("status")] = "blocked"
+        await transaction.execute_many(SQL["create_task"], [row])
+
+    async def change(self, transaction: Transaction, command: Command) -> None:
+        """Apply one command of another kind.
+
+        Raises:
+            NotFound: there is no such task, or not for this agent.
+        """
+        match command:
+            case UpdateTask():
+                await self._update(transaction, command)
+            case MoveTask():
+                await self._move(transaction, command)
+            case DeleteTask(agent_id=agent, task_id=task_id):
+                await transaction.fetch(SQL["delete_task"], task_id, agent)
+
+    async def _resolved(self, transaction: Transaction, task: Task) -> bool:
+        for needed in task.depends_on:
+            rows = await transaction.fetch(SQL["status_of"], needed)
+            if not rows or rows[0][0] != "completed":
+                return False
+        return True
+
+    async def _update(self, transaction: Transaction, command: UpdateTask) -> None:
+        changes = converted_changes(Task, command.changes) | {"updated_at": command.at}
+        assignments = ", ".join(f"{column} = ${n}" for n, column in enumerate(changes, 3))
+        arguments = [self._rows.value_in(column, value) for column, value in changes.items()]
+        rows = await transaction.fetch(
+            SQL["update_task"] % assignments, command.task_id, command.agent_id, *arguments
+        )
+        _must_be_there(rows, command.task_id, command.agent_id)
+
+    async def _move(self, transaction: Transaction, command: MoveTask) -> None:
+        at = self._spelling.time_in(command.at)
+        rows = await transaction.fetch(
+            SQL["move_task"], command.task_id, command.agent_id, command.status, at
+        )
+        _must_be_there(rows, command.task_id, command.agent_id)
+        if command.note is not None:
+            metadata = self._spelling.json_out(rows[0][0]) | {"note": command.note}
+            await transaction.fetch(
+                SQL["set_metadata"], command.task_id, self._spelling.json_in(metadata)
+            )
+        if command.status == "completed":
+            await transaction.fetch(self._own_sql["unblock"], command.task_id, at)
+
+
+def _must_be_there(rows: Sequence[Any], task_id: str, agent: str) -> None:
+    if not rows:
+        raise NotFound(f"there is no task {task_id} that {agent or 'anybody'} may change")
