@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import anyio
 from coredis.connection import BaseConnection
-from coredis.exceptions import RedisError
 
 from .delivery import Delivery
 from .envelope import Envelope, unwrap
-from .errors import BusError, UndecodableMessage
+from .errors import BusError, ServerRefused, UndecodableMessage
 from .heartbeat import Beat
-from .link import TRANSIENT, backoff, reply
+from .link import AWAY, backoff
 from .log import message_of
 from .request import answer, answer_error, expired
 from .scope import background
@@ -131,7 +130,10 @@ class Consumer(Generic[T]):
         if envelope.reply_to is not None:
             # Whoever asked is told, and decides; a retry would answer nobody.
             self.settlements.ack_later(delivery.entry_id)
-            await answer_error(self._bus, envelope, self._sender, error)
+            try:
+                await answer_error(self._bus, envelope, self._sender, error)
+            except BusError as unsent:
+                log.warning("the error was not sent to %s: %s", delivery.sender, unsent)
         else:
             self.settlements.retry_later(delivery.entry_id, delivery.attempt, None, reason)
 
@@ -158,7 +160,7 @@ class Consumer(Generic[T]):
             await self._give_back_unheld(set())
             await self.settlements.trim()
             await self._bus.link.call("ZREM", f"{self._base}:consumers:{self._group}", self.name)
-        except (*TRANSIENT, BusError) as error:
+        except (*AWAY, BusError) as error:
             log.warning(
                 "%s could not hand back its deliveries of %s (%s): they go to others in %g s",
                 self.name,
@@ -184,7 +186,7 @@ class Consumer(Generic[T]):
                         await self._have_room()
                         await self._read_once(connection)
                         delays = backoff()
-            except TRANSIENT as error:
+            except AWAY as error:
                 log.debug("reading %s interrupted: %r", self._base, error)
                 await anyio.sleep(next(delays))
 
@@ -195,7 +197,7 @@ class Consumer(Generic[T]):
 
     async def _read_once(self, connection: BaseConnection) -> None:
         try:
-            result = await reply(
+            result = await self._bus.link.ask(
                 connection,
                 b"XREADGROUP",
                 b"GROUP",
@@ -211,9 +213,7 @@ class Consumer(Generic[T]):
                 timeout=BLOCK + self._bus.link.reply_timeout,
                 blocking=True,
             )
-        except TRANSIENT:
-            raise
-        except RedisError as error:
+        except ServerRefused as error:
             await self._heal(error)
             return
         if result:
@@ -253,9 +253,9 @@ class Consumer(Generic[T]):
                 if due >= 0:
                     wait = min(TEND, max(0.01, due / 1000))
                 await self.settlements.trim()
-            except TRANSIENT as error:
+            except AWAY as error:
                 log.debug("tending %s interrupted: %r", self._base, error)
-            except RedisError as error:
+            except ServerRefused as error:
                 await self._heal(error)
             await anyio.sleep(wait)
 
@@ -300,17 +300,15 @@ class Consumer(Generic[T]):
                 await self._bus.link.call(
                     "XGROUP", "CREATE", self._base, self._group, "0", "MKSTREAM"
                 )
-            except TRANSIENT:
-                raise
-            except RedisError as error:
-                if "BUSYGROUP" in str(error) or "already exists" in str(error):
+            except ServerRefused as error:
+                if "already exists" in str(error):
                     return False
                 raise
             return True
 
         return await self._bus.link.retrying(create)
 
-    async def _heal(self, error: RedisError) -> None:
+    async def _heal(self, error: ServerRefused) -> None:
         text = str(error)
         if "NOGROUP" in text or "no such key" in text:
             if await self._ensure_group():
@@ -321,4 +319,4 @@ class Consumer(Generic[T]):
                     self._group,
                 )
             return
-        raise self._bus.link.refused(error) from error
+        raise error

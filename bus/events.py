@@ -8,7 +8,7 @@ import anyio
 from coredis.connection import BaseConnection
 
 from .errors import EventsMissed
-from .link import TRANSIENT, Link, backoff, reply
+from .link import AWAY, Link, backoff
 from .presence import PresenceEvent, read_event
 
 log = logging.getLogger("argentbus.presence")
@@ -45,7 +45,7 @@ class PresenceEvents:
         while not self._read:
             try:
                 await self._fill()
-            except TRANSIENT as error:
+            except AWAY as error:
                 log.debug("presence events interrupted: %r", error)
                 await anyio.sleep(next(delays))
         return self._read.popleft()
@@ -71,7 +71,7 @@ class PresenceEvents:
             await self._check_gap()
 
     async def _next_rows(self, connection: BaseConnection) -> list[Any]:
-        result = await reply(
+        result = await self._link.ask(
             connection,
             b"XREAD",
             b"COUNT",

@@ -61,6 +61,10 @@ TRANSIENT: Final = (
 )
 
 
+#: What a loop that never gives up goes on from: `TRANSIENT`, and the end of somebody's patience.
+AWAY: Final = (*TRANSIENT, BusUnavailable)
+
+
 class _Attempt:
     """One attempt to open the shared connection, awaited by everybody who needs it."""
 
@@ -138,8 +142,12 @@ class Link:
         """Send one command once; return its reply (`bytes`, numbers, lists).
 
         Raises one of `TRANSIENT` when the connection breaks: the command may have been carried out.
+
+        Raises:
+            ServerRefused: the server answered with an error.
         """
-        return await self._reply(command.encode(), args, timeout)
+        connection = await self.connection()
+        return await self.ask(connection, command.encode(), *args, timeout=timeout)
 
     async def run(self, script: Script, keys: Arguments, args: Arguments = ()) -> Any:
         """Run a script that may safely be repeated, again and again while the connection breaks.
@@ -151,17 +159,57 @@ class Link:
         return await self.retrying(lambda: self.run_once(script, keys, args))
 
     async def run_once(self, script: Script, keys: Arguments, args: Arguments = ()) -> Any:
-        """Run a script once. Raises one of `TRANSIENT` when the connection breaks."""
-        try:
-            return await self._reply(b"EVALSHA", (script.sha, len(keys), *keys, *args))
-        except NoScriptError:
-            return await self._reply(b"EVAL", (script.text, len(keys), *keys, *args))
+        """Run a script once. Raises one of `TRANSIENT` when the connection breaks.
 
-    async def _reply(
-        self, command: bytes, args: tuple[Argument, ...], timeout: float | None = None
-    ) -> Any:
+        Raises:
+            ServerRefused: the server answered with an error.
+        """
         connection = await self.connection()
-        return await reply(connection, command, *args, timeout=timeout or self.reply_timeout)
+        try:
+            return await _reply(
+                connection,
+                b"EVALSHA",
+                script.sha,
+                len(keys),
+                *keys,
+                *args,
+                timeout=self.reply_timeout,
+            )
+        except NoScriptError:
+            return await self.ask(connection, b"EVAL", script.text, len(keys), *keys, *args)
+        except TRANSIENT:
+            raise
+        except RedisError as error:
+            raise self.refused(error) from error
+
+    async def ask(
+        self,
+        connection: BaseConnection,
+        command: bytes,
+        *args: Argument,
+        timeout: float | None = None,
+        blocking: bool = False,
+    ) -> Any:
+        """Send a command on `connection` and await its reply.
+
+        A connection that stays silent for `timeout` seconds is given up: what it would answer later
+        could not be told from the answer to something else. Where the command is `blocking`,
+        cancelling the wait closes the connection: the server would otherwise go on waiting on our
+        behalf.
+
+        Raises one of `TRANSIENT` when the connection breaks.
+
+        Raises:
+            ServerRefused: the server answered with an error.
+        """
+        try:
+            return await _reply(
+                connection, command, *args, timeout=timeout or self.reply_timeout, blocking=blocking
+            )
+        except TRANSIENT:
+            raise
+        except RedisError as error:
+            raise self.refused(error) from error
 
     # trying again
 
@@ -182,8 +230,6 @@ class Link:
                 if now + delay > give_up:
                     raise self._unavailable(error) from error
                 await anyio.sleep(delay)
-            except RedisError as error:
-                raise self.refused(error) from error
 
     def refused(self, error: RedisError) -> ServerRefused:
         """The error to raise where the server answered with one."""
@@ -295,21 +341,13 @@ def _close_buffers(connection: BaseConnection) -> None:
             getattr(connection, name + end).close()
 
 
-async def reply(
+async def _reply(
     connection: BaseConnection,
     command: bytes,
     *args: Argument,
     timeout: float,
     blocking: bool = False,
 ) -> Any:
-    """Send a command on `connection` and await its reply.
-
-    Where the command is `blocking`, cancelling the wait closes the connection: the server would
-    otherwise go on waiting on our behalf.
-
-    A connection that stays silent for `timeout` seconds is given up: what it would answer later
-    could not be told from the answer to something else.
-    """
     try:
         return await connection.create_request(
             command, *args, timeout=timeout, disconnect_on_cancellation=blocking

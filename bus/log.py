@@ -14,7 +14,6 @@ from coredis.connection import BaseConnection
 from .envelope import Envelope, unwrap, wrap
 from .errors import UndecodableMessage
 from .keys import check_name
-from .link import reply
 from .script import Script
 
 if TYPE_CHECKING:
@@ -98,7 +97,7 @@ class Log:
         async def blocking() -> Any:
             if self._reader is None or not self._reader.usable:
                 self._reader = await self._bus.link.open_connection()
-            return await reply(
+            return await self._bus.link.ask(
                 self._reader,
                 b"XREAD",
                 b"COUNT",

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import msgspec
 
-from .errors import AgentAlreadyPresent
+from .errors import AgentAlreadyPresent, BusError
 from .events import PresenceEvents
-from .link import TRANSIENT
+from .link import AWAY
 from .presence import AgentState, Presence, read_presence, state_from_hash
 from .script import Script
 
@@ -186,8 +186,10 @@ class Registry:
                 due = await self.reap()
                 if due >= 0:
                     wait = min(REAP_EVERY, max(0.02, due))
-            except TRANSIENT as error:
+            except AWAY as error:
                 log.debug("reaping interrupted: %r", error)
+            except BusError as error:
+                log.warning("reaping failed: %s", error)
             await anyio.sleep(wait)
 
     async def reap(self) -> float:

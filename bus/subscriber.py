@@ -7,7 +7,8 @@ import anyio
 from coredis.connection import BaseConnection
 from coredis.exceptions import RedisError
 
-from .link import TRANSIENT, Link, backoff, reply
+from .errors import BusError
+from .link import TRANSIENT, Link, backoff
 
 log = logging.getLogger("argentbus.subscriber")
 
@@ -88,6 +89,8 @@ class Subscriber:
                     await self._listen(connection)
             except TRANSIENT as error:
                 log.debug("subscriptions interrupted: %r", error)
+            except BusError as error:
+                log.warning("subscriptions interrupted: %s", error)
             finally:
                 self._connection = None
                 for channel in self._channels.values():
@@ -106,8 +109,8 @@ class Subscriber:
                 try:
                     while True:
                         await anyio.sleep(KEEPALIVE)
-                        await reply(connection, b"PING", timeout=KEEPALIVE)
-                except TRANSIENT as error:
+                        await self._link.ask(connection, b"PING", timeout=KEEPALIVE)
+                except (*TRANSIENT, BusError) as error:
                     lost.append(error)
                     tasks.cancel_scope.cancel()
 

@@ -12,6 +12,7 @@ from .errors import (
     NotSupported,
     SchemaMismatch,
     StorageError,
+    WritesLost,
 )
 from .factory import open_storage
 from .memory import SearchHit
@@ -37,5 +38,6 @@ __all__ = [
     "StorageConfig",
     "StorageError",
     "Task",
+    "WritesLost",
     "open_storage",
 ]

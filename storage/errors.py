@@ -47,3 +47,7 @@ class SchemaMismatch(StorageError):
 
 class NotSupported(StorageError):
     """A backend that this release cannot open."""
+
+
+class WritesLost(StorageError):
+    """Redis lost the write log before the sidecar had committed it."""

@@ -69,7 +69,7 @@ def number(field: str, value: Any, least: float, most: float) -> float:
     return float(value)
 
 
-def moment(field: str, value: datetime | None) -> datetime | None:
+def moment(field: str, value: Any) -> datetime | None:
     """Check a time: it knows its zone, and both databases can hold it."""
     if value is None:
         return None

@@ -1,0 +1,256 @@
+"""`StorageClient`: the storage that agents use, over the bus.
+
+A write is durable in Redis when the call returns; the sidecar brings it into the database. A read
+is answered by a sidecar, after the reader's own writes are in the database.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, TypeVar
+
+import anyio
+import msgspec
+
+from bus import Agent, Bus, RequestFailed, RequestTimeout
+from bus.keys import check_name
+
+from . import errors
+from .apply import order
+from .commands import DIMENSIONS, Command, checked
+from .errors import DatabaseUnavailable, StorageError, WritesLost
+from .log import (
+    COMMITTED,
+    Committed,
+    committed_name,
+    log_of,
+    partition_count,
+    partition_of,
+)
+from .memory import Memory, SearchHit
+from .model import values
+from .model.memory import MemoryItem
+from .model.tasks import Task
+from .reads import READS, RESULTS, ReadRequest
+from .tasks import Tasks
+
+T = TypeVar("T")
+
+#: Seconds after which a read is sent again: the sidecar that had it may be dead.
+RESEND: Final = 2.0
+
+#: Seconds between two looks at what is committed, where no notice comes.
+LOOK: Final = 0.5
+
+
+class StorageClient:
+    """Storage for one agent. Use it while the agent is joined.
+
+    Args:
+        agent: Who writes and reads.
+        timeout: Seconds that a read may take, with the wait for the agent's own writes.
+        dimensions: Of embeddings, as the storage was set up.
+
+    Attributes:
+        memory: Its memory items.
+        tasks: Its tasks.
+    """
+
+    def __init__(
+        self, agent: Agent, *, timeout: float = 15.0, dimensions: int = DIMENSIONS
+    ) -> None:
+        self._bus: Bus = agent.bus
+        self.agent_id = check_name("agent", agent.id)
+        self.dimensions = dimensions
+        self._timeout = timeout
+        self._partition: int | None = None
+        self._epoch: str | None = None
+        self._last = self._committed = "0-0"
+        self.memory = RemoteMemory(self)
+        self.tasks = RemoteTasks(self)
+
+    async def write(self, command: Command) -> None:
+        """Append a command to the write log; return once Redis has it.
+
+        Raises:
+            InvalidValue: a value that no table may hold.
+            BusUnavailable: Redis could not be reached; the command may be in the log.
+        """
+        command = checked(command, self.dimensions)
+        log = log_of(self._bus, await self._my_partition())
+        entry_id = await log.append(command, sender=self.agent_id)
+        # Where a retry found its entry in the log already, its id is not known: the newest one is
+        # at or behind it.
+        entry_id = entry_id or await log.last_id()
+        if self._epoch is None:
+            self._epoch = await log.epoch()
+        if order(entry_id) > order(self._last):
+            self._last = entry_id
+
+    async def flush(self, timeout: float = 30.0) -> None:
+        """Return when everything this client wrote is committed in the database.
+
+        Raises:
+            DatabaseUnavailable: it is not within `timeout` seconds: no sidecar runs, it is behind,
+                or its database is down. Nothing is lost: the write log in Redis has it.
+            WritesLost: Redis lost the log since the last flush. Said once.
+        """
+        if self._last == self._committed:
+            return
+        partition = await self._my_partition()
+        await self._check_epoch(partition)
+        goal = self._last
+        with anyio.move_on_after(timeout):
+            topic = self._bus.topic(COMMITTED, Committed)
+            async with topic.subscribe() as notices:
+                while not await self._is_committed(partition, goal):
+                    with anyio.move_on_after(LOOK):
+                        async for notice in notices:
+                            if self._reaches(notice.body, partition, goal):
+                                break
+            self._committed = goal
+            return
+        raise DatabaseUnavailable(
+            f"what {self.agent_id} wrote is not in the database after {timeout:g} s (nothing is "
+            "lost, it waits in Redis): is a sidecar running, and its database up "
+            "(`argentbus doctor`)?"
+        )
+
+    async def read(self, domain: str, method: str, **args: Any) -> Any:
+        """Ask a sidecar, after this client's own writes are committed.
+
+        Raises:
+            StorageError: what the storage answered: the same errors as on the database itself.
+            DatabaseUnavailable: nobody answered in time.
+        """
+        started = anyio.current_time()
+        await self.flush(self._timeout)
+        queue = self._bus.queue(READS, ReadRequest)
+        request = ReadRequest(domain, method, args)
+        while True:
+            left = self._timeout - (anyio.current_time() - started)
+            if left <= 0:
+                raise DatabaseUnavailable(
+                    f"no sidecar answered {method} within {self._timeout:g} s: is one running "
+                    "(`argentbus agents`)?"
+                )
+            try:
+                # A read changes nothing: it may be asked twice.
+                return await self._bus.request(
+                    queue,
+                    request,
+                    RESULTS[domain, method],
+                    timeout=min(left, RESEND),
+                    sender=self.agent_id,
+                )
+            except RequestTimeout:
+                continue
+            except RequestFailed as failure:
+                raise _storage_error(failure) from failure
+
+    async def _my_partition(self) -> int:
+        if self._partition is None:
+            count = await partition_count(self._bus)
+            self._partition = partition_of(self.agent_id, count)
+        return self._partition
+
+    async def _check_epoch(self, partition: int) -> None:
+        before, self._epoch = self._epoch, await log_of(self._bus, partition).epoch()
+        if before != self._epoch:
+            raise WritesLost(
+                f"Redis lost the write log of {self.agent_id} (flushed, or started without its "
+                "files): what was written before and not committed is gone; write it again, then "
+                "flush again"
+            )
+
+    async def _is_committed(self, partition: int, goal: str) -> bool:
+        raw = await self._bus.get_value(committed_name(partition))
+        if raw is None:
+            return False
+        try:
+            committed = msgspec.msgpack.decode(raw, type=Committed)
+        except msgspec.MsgspecError:
+            return False
+        return self._reaches(committed, partition, goal)
+
+    def _reaches(self, committed: Committed, partition: int, goal: str) -> bool:
+        return (
+            committed.partition == partition
+            and committed.epoch == self._epoch
+            and order(committed.entry_id) >= order(goal)
+        )
+
+
+def _storage_error(failure: RequestFailed) -> Exception:
+    kind = getattr(errors, failure.error_type, None)
+    message = str(failure).partition(": ")[2]
+    if kind is errors.InvalidValue:
+        field, _, problem = message.partition(": ")
+        return errors.InvalidValue(field, problem)
+    if isinstance(kind, type) and issubclass(kind, StorageError):
+        if kind is errors.CommandRefused:
+            return errors.CommandRefused(0, message)
+        return kind(message)
+    return failure
+
+
+class RemoteMemory(Memory):
+    """An agent's memory, over the bus. What `create_item` returns is the item as it was sent."""
+
+    def __init__(self, client: StorageClient) -> None:
+        super().__init__(client.agent_id, client.dimensions)
+        self._client = client
+
+    async def _write(self, command: Command) -> None:
+        await self._client.write(command)
+
+    async def get_item(self, item_id: str) -> MemoryItem | None:
+        item: MemoryItem | None = await self._client.read("memory", "get_item", item_id=item_id)
+        return item
+
+    async def find_by_hash(self, content_hash: str) -> MemoryItem | None:
+        item: MemoryItem | None = await self._client.read(
+            "memory", "find_by_hash", content_hash=content_hash
+        )
+        return item
+
+    async def list_items(self, **filters: Any) -> list[MemoryItem]:
+        items: list[MemoryItem] = await self._client.read("memory", "list_items", **filters)
+        return items
+
+    async def search(
+        self, query: str, *, embedding: Sequence[float] | None = None, limit: int = 10
+    ) -> list[SearchHit]:
+        if embedding is not None:
+            values.pack_vector("embedding", embedding, self._dimensions)
+        hits: list[SearchHit] = await self._client.read(
+            "memory",
+            "search",
+            query=query,
+            embedding=None if embedding is None else list(embedding),
+            limit=limit,
+        )
+        return hits
+
+
+class RemoteTasks(Tasks):
+    """An agent's tasks, over the bus. What `create_task` returns is the task as it was sent."""
+
+    def __init__(self, client: StorageClient) -> None:
+        super().__init__(client.agent_id)
+        self._client = client
+
+    async def _write(self, command: Command) -> None:
+        await self._client.write(command)
+
+    async def get_task(self, task_id: str) -> Task | None:
+        task: Task | None = await self._client.read("tasks", "get_task", task_id=task_id)
+        return task
+
+    async def list_tasks(self, **filters: Any) -> list[Task]:
+        tasks: list[Task] = await self._client.read("tasks", "list_tasks", **filters)
+        return tasks
+
+    async def search_tasks(self, query: str, *, limit: int = 10) -> list[Task]:
+        tasks: list[Task] = await self._client.read(
+            "tasks", "search_tasks", query=query, limit=limit
+        )
+        return tasks

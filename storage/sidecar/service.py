@@ -1,0 +1,64 @@
+"""Running a sidecar: any number of them share the partitions of a namespace."""
+
+import logging
+import signal
+from typing import Final
+
+import anyio
+
+from bus import Bus
+from bus.envelope import new_id
+from storage.config import StorageConfig
+from storage.factory import open_storage
+from storage.log import partition_count
+
+from .answers import answer_reads
+from .partition import PartitionWriter
+from .report import Report
+
+log = logging.getLogger("argentbus.sidecar")
+
+#: Seconds that a lease on a partition lasts.
+LEASE: Final = 10.0
+
+
+async def run_sidecar(
+    config: StorageConfig, *, lease: float = LEASE, ready: anyio.Event | None = None
+) -> None:
+    """Write and answer until SIGTERM or SIGINT, or until cancelled.
+
+    What is being applied when the signal comes is finished; the rest waits in Redis.
+
+    Args:
+        lease: Seconds after a crash within which another sidecar takes over.
+        ready: Set when it is up.
+
+    Raises:
+        BusUnavailable: Redis cannot be reached at the start.
+        DatabaseUnavailable: the database cannot be opened at the start.
+    """
+    async with (
+        open_storage(config) as storage,
+        Bus.connect(config.redis_url, namespace=config.namespace, ttl=lease) as bus,
+        bus.join(f"sidecar-{new_id()[-8:]}", role="sidecar") as agent,
+    ):
+        partitions = await partition_count(bus, config.partitions)
+        report = Report(config.backend)
+        log.info("%s: %d partitions, %s", agent.id, partitions, config.sqlite_path)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_stop_on_signal, tasks.cancel_scope)
+            for partition in range(partitions):
+                writer = PartitionWriter(partition, agent, storage, report, lease=lease)
+                tasks.start_soon(writer.run)
+            tasks.start_soon(answer_reads, agent, storage)
+            tasks.start_soon(report.run, agent, storage)
+            if ready is not None:
+                ready.set()
+
+
+async def _stop_on_signal(scope: anyio.CancelScope) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for number in signals:
+            log.info("%s: stopping", signal.Signals(number).name)
+            scope.cancel()
+            return
