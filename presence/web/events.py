@@ -10,7 +10,7 @@ from typing import Final
 import anyio
 import msgspec
 from starlette.requests import ClientDisconnect
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from presence.errors import TooManyViewers
@@ -19,6 +19,8 @@ from .board import Board
 from .viewer import Viewer
 
 log = logging.getLogger("argentbus.dashboard")
+
+MEDIA_TYPE: Final = "text/event-stream; charset=utf-8"
 
 #: Seconds of silence after which a heartbeat is sent, so that proxies keep the connection open and
 #: the page knows that it still is.
@@ -57,6 +59,9 @@ class EventStream:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one page until it goes, is too slow, or the server stops."""
+        if scope["method"] == "HEAD":
+            await Response(media_type=MEDIA_TYPE)(scope, receive, send)
+            return
         async with anyio.create_task_group() as tasks:
 
             async def until_gone() -> None:
@@ -102,7 +107,7 @@ class EventStream:
 
     async def _begin(self, send: Send) -> None:
         headers = [
-            (b"content-type", b"text/event-stream; charset=utf-8"),
+            (b"content-type", MEDIA_TYPE.encode()),
             (b"cache-control", b"no-store"),
             (b"x-accel-buffering", b"no"),
         ]

@@ -237,3 +237,22 @@ async def test_it_says_when_redis_is_away_and_goes_on_when_it_is_back(
         async with bus.join("writer", ttl=20.0):
             await eventually(lambda: any(r["id"] == "writer" for r in page.all("agents")))
         assert "scout" not in {row["id"] for row in page.all("gone")}
+
+
+async def test_it_says_when_redis_hangs_and_goes_on_when_it_answers(
+    own_redis: Any, namespace: str
+) -> None:
+    async with (
+        Bus.connect(own_redis.url, namespace=namespace, ttl=30.0) as bus,
+        Board.open(bus) as board,
+        Page().open(create_app(board)) as page,
+    ):
+        await eventually(lambda: bool(page.messages))
+        own_redis.freeze()
+        try:
+            await eventually(lambda: not page.last("redis")["up"])
+            assert "no answer" in page.last("redis")["detail"]
+            assert not await board.answers()
+        finally:
+            own_redis.thaw()
+        await eventually(lambda: page.last("redis")["up"], timeout=20)

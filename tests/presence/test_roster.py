@@ -1,13 +1,16 @@
 """The roster on a real Redis: nobody comes or goes unseen."""
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 
-from bus import Bus
+from bus import Bus, Presence
+from bus.link import TRANSIENT
 from presence import Change, Changes, Roster
 from tests.waiting import eventually
 
@@ -97,6 +100,43 @@ async def test_a_death_whose_event_was_trimmed_is_still_seen(bus: Bus) -> None:
             expired = await until(changes, "expired", "victim")
             assert expired.cause is not None
             assert set(roster.agents) == {"scout"}
+
+
+#: At once: one agent dies, another comes, and the events of both are lost.
+UNSEEN = """
+local key, index, records, events = unpack(KEYS)
+local record = ARGV[1]
+redis.call('SET', key, record, 'EX', 60)
+redis.call('ZADD', index, 9e12, 'newcomer')
+redis.call('HSET', records, 'newcomer', record)
+redis.call('DEL', ARGV[2])
+redis.call('ZREM', index, 'victim')
+redis.call('HDEL', records, 'victim')
+redis.call('XTRIM', events, 'MAXLEN', 0)
+"""
+
+
+async def test_what_happened_while_events_were_lost_is_found_out(
+    own_redis: Any, namespace: str
+) -> None:
+    async with (
+        Bus.connect(own_redis.url, namespace=namespace) as bus,
+        bus.join("scout", ttl=1.0),
+        bus.join("victim", ttl=1.0) as victim,
+        Roster.watch(bus) as roster,
+    ):
+        changes = roster.changes()
+        bus.roll.exit(victim.instance)
+        keys, index = bus.keys, bus.keys.presence_index
+        newcomer = msgspec.json.encode(Presence(instance="7", agent="newcomer"))
+        places = [keys.presence("newcomer"), index, f"{index}:records", keys.presence_events]
+        arguments = [newcomer, keys.presence("victim")]
+        await bus.link.call("EVAL", UNSEEN, len(places), *places, *arguments)
+        with contextlib.suppress(*TRANSIENT):
+            await bus.link.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "no")
+        await until(changes, "joined", "newcomer")
+        await until(changes, "expired", "victim")
+        assert set(roster.agents) == {"scout", "newcomer"}
 
 
 async def test_a_redis_that_lost_its_data_is_not_taken_for_the_death_of_all(bus: Bus) -> None:

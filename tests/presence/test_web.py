@@ -93,6 +93,9 @@ async def test_only_our_own_names_are_answered(
 async def test_it_is_only_to_be_read(client: httpx.AsyncClient) -> None:
     assert (await client.post("/")).status_code == 405
     assert (await client.delete("/events")).status_code == 405
+    head = await client.head("/events")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"].startswith("text/event-stream")
     assert (await client.get("/static/../app.py")).status_code == 404
     assert (await client.get("/static/%2e%2e/app.py")).status_code == 404
 
