@@ -15,7 +15,7 @@ from presence.errors import ChangesMissed, TooManyViewers
 from presence.metrics import Sample, Sampler
 from presence.roster import AgentView, Change, Roster
 
-from .database import DatabaseRow, databases, partitions
+from .database import ROLE, DatabaseRow, databases, partitions
 from .history import History, said, told
 from .messages import AgentRow, Metrics, RedisStatus, Snapshot, agent_row, shown_queues
 from .viewer import Viewer
@@ -45,7 +45,7 @@ class Board:
         self._silent: set[str] = set()
         now = time.time()
         self._redis = RedisStatus(up=True, since=now, detail="")
-        self._metrics = Metrics(now, 0, 0, [], 0, [], {}, [])
+        self._metrics = Metrics(now, 0, 0, 0, [], 0, [], {}, [])
         self.sampler = Sampler(
             bus,
             on_sample=self._sampled,
@@ -153,7 +153,7 @@ class Board:
                 self._tell(lambda viewer: viewer.agent(change.agent, row))
         if words is not None:
             self._note(change.kind, change.agent, words, change.at)
-        if change.kind != "changed" or (change.view and change.view.presence.role == "sidecar"):
+        if change.kind != "changed" or (change.view and change.view.presence.role == ROLE):
             self._sum_up()
             self._tell(lambda viewer: viewer.metrics(self._metrics))
 
@@ -224,7 +224,10 @@ class Board:
         self._metrics = Metrics(
             at=sample.at if sample else last.at,
             present=len(agents),
-            working=sum(1 for view in agents if view.state.status in WORKING),
+            services=sum(1 for view in agents if view.presence.role == ROLE),
+            working=sum(
+                1 for view in agents if view.state.status in WORKING and view.presence.role != ROLE
+            ),
             queues=shown_queues(sample) if sample else last.queues,
             queues_total=sample.queues_total if sample else last.queues_total,
             logs=sample.logs if sample else last.logs,

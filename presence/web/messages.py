@@ -60,10 +60,17 @@ class Happening(msgspec.Struct, frozen=True):
 
 
 class Metrics(msgspec.Struct, frozen=True):
-    """Everything that is counted. `beats`: seconds since an agent's last heartbeat."""
+    """Everything that is counted.
+
+    Attributes:
+        present: Everybody who is here; `services` of them are sidecars.
+        working: Agents at work.
+        beats: Seconds since an agent's last heartbeat.
+    """
 
     at: float
     present: int
+    services: int
     working: int
     queues: list[QueueFigures]
     queues_total: int

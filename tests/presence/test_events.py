@@ -94,6 +94,11 @@ async def test_queues_log_and_counts_in_the_database(bus: Bus, board: Board) -> 
         assert metrics()["logs"] == [{"name": "storage:3", "length": 1}]
         (row,) = metrics()["databases"]
         assert (row["backend"], row["memory_items"], row["tasks"]) == ("sqlite", 12, 3)
+        await sidecar.set_state(status="processing")
+        async with bus.join("scout") as scout:
+            await scout.set_state(status="contemplating")
+            await eventually(lambda: metrics()["present"] == 2 and metrics()["working"] == 1)
+            assert metrics()["services"] == 1
     async with Page().open(create_app(board)) as page:
         await eventually(lambda: metrics()["databases"] and metrics()["databases"][0]["gone"])
         assert metrics()["databases"][0]["memory_items"] == 12

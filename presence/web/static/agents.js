@@ -117,7 +117,7 @@ export function drawAgents(view, now) {
   });
   const hidden = Math.max(view.metrics.present, all.length) - shown.length;
   setText(byId("agents-more"), hidden > 0 ? `the first ${shown.length}; ${hidden.toLocaleString("en-GB")} more are not listed` : "");
-  byId("agents-empty").hidden = all.length > 0;
+  byId("agents-empty").hidden = all.some((agent) => agent.role !== "sidecar");
 }
 
 export function drawGone(view, now) {

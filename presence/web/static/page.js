@@ -53,7 +53,7 @@ function drawLink() {
   setText(banner, alarm);
   banner.hidden = alarm === "";
   document.body.classList.toggle("stale", alarm !== "");
-  document.title = alarm ? "(!) argentbus" : view.metrics ? `(${view.metrics.present}) argentbus` : "argentbus";
+  document.title = alarm ? "(!) argentbus" : view.metrics ? `(${view.metrics.present - view.metrics.services}) argentbus` : "argentbus";
 }
 
 listen("events", {

@@ -99,7 +99,7 @@ export function drawTiles(view) {
     const known = metrics.databases.filter((store) => typeof pick(store) === "number");
     return known.length ? number(Math.max(...known.map(pick))) : "–";
   };
-  setText(byId("tile-present"), number(metrics.present));
+  setText(byId("tile-present"), number(metrics.present - metrics.services));
   setText(byId("tile-working"), number(metrics.working));
   setText(byId("tile-expired"), number(expired));
   byId("tile-expired-box").classList.toggle("alarm", expired > 0);
