@@ -18,13 +18,13 @@ def main() -> None:
     """Follow the lines on standard input, then clear up."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    groups: list[int] = []
+    groups: dict[int, None] = {}
     for line in sys.stdin:
         group = int(line[1:])
         if line.startswith("+"):
-            groups.append(group)
-        elif group in groups:
-            groups.remove(group)
+            groups[group] = None
+        else:
+            groups.pop(group, None)
     for group in reversed(groups):
         end(group)
 

@@ -5,6 +5,7 @@ supervisor, which then ends the services in the right order. Should the supervis
 the guard ends them.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 import anyio
-from anyio.abc import ByteSendStream, Process, TaskGroup
+from anyio.abc import Process, TaskGroup
 
 from . import guard
 from .errors import ServiceFailed
@@ -75,11 +76,14 @@ class Supervisor:
         """Supervise until the context ends; then end every service."""
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
+            tasks.start_soon(self._keep_guard)
             try:
                 yield
             finally:
-                await self._stop()
-                tasks.cancel_scope.cancel()
+                with anyio.CancelScope(shield=True):
+                    await self._stop()
+                    tasks.cancel_scope.cancel()
+                    await self._dismiss_guard()
 
     async def start(self, service: Service) -> None:
         """Start a service, return when it is ready, and keep it going from then on.
@@ -99,14 +103,10 @@ class Supervisor:
 
     async def _stop(self) -> None:
         """End every service, the one started last first. SIGKILL for what does not go in time."""
-        with anyio.CancelScope(shield=True):
-            async with self._spawning:
-                self._stopping = True
-            for name, process in reversed(self._running.items()):
-                await self._end(name, process)
-            if self._guard is not None and self._guard.stdin is not None:
-                await self._guard.stdin.aclose()
-                await self._guard.wait()
+        async with self._spawning:
+            self._stopping = True
+        for name, process in reversed(self._running.items()):
+            await self._end(name, process)
 
     def kill(self) -> None:
         """End every service at once."""
@@ -117,7 +117,11 @@ class Supervisor:
     # one service
 
     async def _spawn(self, service: Service) -> Process:
-        """Start a process. Not to be cut short: nobody would own what was half started."""
+        """Start a process. Not to be cut short: nobody would own what was half started.
+
+        Raises:
+            ServiceFailed: everything is being stopped.
+        """
         if service.log.exists() and service.log.stat().st_size > LARGEST_LOG:
             service.log.replace(service.log.with_suffix(".log.1"))
         with anyio.CancelScope(shield=True):
@@ -161,7 +165,13 @@ class Supervisor:
             )
             await anyio.sleep(delay)
             delay = min(LAST_DELAY, delay * 2)
-            process = await self._spawn(service)
+            try:
+                process = await self._spawn(service)
+            except ServiceFailed:
+                return
+            except OSError as error:
+                self._report(f"{service.name} could not be started: {error}")
+                continue
             self._report(f"{service.name} was started again (process {process.pid})")
 
     async def _end(self, name: str, process: Process) -> None:
@@ -176,30 +186,30 @@ class Supervisor:
 
     # the guard
 
+    async def _keep_guard(self) -> None:
+        """See that there is always a guard, told of everybody who is running."""
+        while True:
+            guardian = await anyio.open_process(
+                [sys.executable, "-I", "-S", guard.__file__],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            self._guard = guardian
+            for process in list(self._running.values()):
+                if process.returncode is None:
+                    await self._tell_guard(f"+{process.pid}")
+            await guardian.wait()
+            self._report("the guard ended; another takes its place")
+
+    async def _dismiss_guard(self) -> None:
+        if self._guard is not None and self._guard.stdin is not None:
+            await self._guard.stdin.aclose()
+            await self._guard.wait()
+
     async def _tell_guard(self, line: str) -> None:
-        if self._guard is None:
-            await self._start_guard()
-            return
-        try:
-            await self._guard_input().send(f"{line}\n".encode())
-        except anyio.BrokenResourceError:
-            self._report("the guard was killed; another takes its place")
-            await self._start_guard()
-
-    async def _start_guard(self) -> None:
-        """Start the guard, or another in its place, and tell it of everybody who is running."""
-        self._guard = await anyio.open_process(
-            [sys.executable, "-I", "-S", guard.__file__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        for process in self._running.values():
-            if process.returncode is None:
-                await self._guard_input().send(f"+{process.pid}\n".encode())
-
-    def _guard_input(self) -> ByteSendStream:
-        assert self._guard is not None
-        assert self._guard.stdin is not None
-        return self._guard.stdin
+        if self._guard is None or self._guard.stdin is None:
+            return  # it is told of everybody when it is there
+        with contextlib.suppress(anyio.BrokenResourceError):  # another one is coming
+            await self._guard.stdin.send(f"{line}\n".encode())

@@ -1,0 +1,107 @@
+"""`argentbus queues`: what waits, what died and why, and putting it back."""
+
+import json
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+
+from bus import Bus, Queue
+from tests.cli.conftest import Shell
+
+HOSTILE = "\x1b[31mred\x1b[0m <script>alert(1)</script>\nsecond line"
+
+
+class Review(msgspec.Struct):
+    text: str
+
+
+@pytest.fixture
+async def bus(redis_server, namespace: str) -> AsyncIterator[Bus]:
+    async with Bus.connect(redis_server.url, namespace=namespace) as bus:
+        yield bus
+
+
+@pytest.fixture
+def where(redis_server, namespace: str) -> list[str]:
+    return ["--redis-url", redis_server.url, "--namespace", namespace]
+
+
+async def _bury(queue: Queue[Review], *texts: str) -> None:
+    for text in texts:
+        await queue.put(Review(text))
+    async with queue.consume("readers") as deliveries:
+        for _ in texts:
+            delivery = await anext(deliveries)
+            await delivery.reject(f"no good: {delivery.body.text}")
+
+
+async def test_depth_lag_and_dead_letters_are_counted(shell: Shell, bus: Bus, where) -> None:
+    queue = bus.queue("reviews", Review)
+    await _bury(queue, "one")
+    await queue.put(Review("two"))
+    await queue.put(Review("later"), delay=3600)
+    (found,) = json.loads(shell.run("queues", "--json", *where).stdout)
+    assert (found["name"], found["length"], found["dead"]) == ("reviews", 1, 1)
+    assert found["delayed"] == 1
+    assert [group["name"] for group in found["groups"]] == ["readers"]
+    assert found["groups"][0]["lag"] == 1
+    table = shell.run("queues", *where).stdout
+    assert "reviews" in table
+    assert "readers" in table
+
+
+async def test_dead_letters_are_shown_and_replayed(shell: Shell, bus: Bus, where) -> None:
+    queue = bus.queue("reviews", Review)
+    await _bury(queue, "one", "two", "three")
+    # Options may stand before the subcommand as well as behind it.
+    letters = json.loads(shell.run("queues", *where, "dead", "reviews", "--json").stdout)
+    assert [letter["body"] for letter in letters] == [
+        {"text": "one"},
+        {"text": "two"},
+        {"text": "three"},
+    ]
+    assert letters[0]["reason"] == "no good: one"
+    first = letters[0]["id"]
+    ended = shell.run("queues", "replay", "reviews", first, "--json", *where)
+    assert json.loads(ended.stdout) == {"queue": "reviews", "asked": 1, "replayed": 1}
+    said = shell.fails("queues", "replay", "reviews", first, *where)
+    assert "not (or no longer) dead letters" in said
+    assert "2 of 2" in shell.run("queues", "replay", "reviews", "--all", *where).stdout
+    statistics = await queue.statistics()
+    assert (statistics.length, statistics.dead) == (3, 0)
+
+
+async def test_hostile_and_garbled_dead_letters_are_shown_harmlessly(
+    shell: Shell, bus: Bus, where
+) -> None:
+    queue = bus.queue("reviews", Review)
+    await _bury(queue, HOSTILE)
+    key = f"{bus.keys.queue('reviews')}:dead"
+    await bus.link.call("XADD", key, "*", "reason", b"\xff\x1b", "attempts", "1", "e", b"\x00\xff")
+    await bus.link.call("XADD", key, "*", "nothing", "known")
+    ended = shell.run("queues", "dead", "reviews", *where)
+    assert ended.returncode == 0, ended
+    assert "\x1b" not in ended.stdout
+    assert "not an envelope" in ended.stdout
+    assert len(ended.stdout.splitlines()) == 6
+    letters = json.loads(shell.run("queues", "dead", "reviews", "--json", *where).stdout)
+    assert letters[0]["body"] == {"text": HOSTILE}
+    assert letters[1]["hex"] == "00ff"
+
+
+async def test_an_unknown_queue_is_named_with_those_there_are(
+    shell: Shell, bus: Bus, where
+) -> None:
+    assert "none was ever used" in shell.fails("queues", "dead", "reviews", *where)
+    await bus.queue("reviews", Review).put(Review("one"))
+    said = shell.fails("queues", "dead", "revues", *where)
+    assert "no queue revues" in said
+    assert "there are reviews" in said
+    assert "has no dead letters" in shell.run("queues", "dead", "reviews", *where).stdout
+
+
+def test_names_and_ids_that_cannot_be_are_refused(shell: Shell, where) -> None:
+    assert "cannot name a queue" in shell.fails("queues", "dead", "a {b}", *where)
+    assert "not an id" in shell.fails("queues", "replay", "q", "latest", *where, status=2)
+    shell.fails("queues", "replay", "q", "1-0", "--all", *where, status=2)
