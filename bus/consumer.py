@@ -12,7 +12,7 @@ from coredis.connection import BaseConnection
 from .delivery import Delivery
 from .envelope import Envelope, unwrap
 from .errors import BusError, ServerRefused, UndecodableMessage
-from .heartbeat import Beat
+from .heartbeat import GAP, GRACE, Beat
 from .link import AWAY, backoff
 from .log import message_of
 from .request import answer, answer_error, expired
@@ -231,33 +231,39 @@ class Consumer(Generic[T]):
         while True:
             wait = TEND
             try:
-                if self._lapsed:
-                    await self._start_over()
-                claimed, due = await self._bus.link.run_once(
-                    _TEND,
-                    [
-                        self._base,
-                        f"{self._base}:delayed",
-                        f"{self._base}:retry:{self._group}",
-                        f"{self._base}:consumers:{self._group}",
-                    ],
-                    [
-                        self._group,
-                        self.name,
-                        max(0, self._prefetch - len(self._buffer)),
-                        int(self._ttl * 1000),
-                    ],
-                )
-                if claimed:
-                    self._receive((row[0].decode(), row[1], int(row[2])) for row in claimed)
-                if due >= 0:
-                    wait = min(TEND, max(0.01, due / 1000))
-                await self.settlements.trim()
+                wait = await self._tend_once()
             except AWAY as error:
                 log.debug("tending %s interrupted: %r", self._base, error)
             except ServerRefused as error:
                 await self._heal(error)
             await anyio.sleep(wait)
+
+    async def _tend_once(self) -> float:
+        """Take over what is due; return the seconds until the next look."""
+        if self._lapsed:
+            await self._start_over()
+        claimed, due = await self._bus.link.run_once(
+            _TEND,
+            [
+                self._base,
+                f"{self._base}:delayed",
+                f"{self._base}:retry:{self._group}",
+                f"{self._base}:consumers:{self._group}",
+                f"{self._base}:watch:{self._group}",
+            ],
+            [
+                self._group,
+                self.name,
+                max(0, self._prefetch - len(self._buffer)),
+                int(self._ttl * 1000),
+                int(GAP * 1000),
+                int(GRACE * 1000),
+            ],
+        )
+        if claimed:
+            self._receive((row[0].decode(), row[1], int(row[2])) for row in claimed)
+        await self.settlements.trim()
+        return min(TEND, max(0.01, due / 1000)) if due >= 0 else TEND
 
     async def _start_over(self) -> None:
         """Forget what was read ahead: while this process was suspended, it counted as dead."""

@@ -14,6 +14,11 @@ log = logging.getLogger("argentbus.heartbeat")
 #: Seconds between two looks at who is due.
 TICK: Final = 0.05
 
+#: Seconds without anybody who looks for the dead: Redis itself may have been away, and with it all
+#: heartbeats; and seconds that everybody then has to beat again.
+GAP: Final = 1.5
+GRACE: Final = 2.0
+
 
 class Beat:
     """Something that is to be called every `interval` seconds while it is in the pump."""

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import msgspec
 
-from .errors import AgentAlreadyPresent, BusError
+from .errors import AgentAlreadyPresent, BusError, ServerRefused
 from .events import PresenceEvents
+from .heartbeat import GAP, GRACE
 from .link import AWAY
 from .presence import AgentState, Presence, read_presence, state_from_hash
 from .script import Script
@@ -140,13 +141,16 @@ class Registry:
     async def snapshot(self) -> Snapshot:
         """Everybody who is present, with their states."""
         self._reaping.set()
-        after, records = await self._bus.link.run(
-            _SNAPSHOT, [self._records, self._keys.presence_events]
+        after, records, gone = await self._bus.link.run(
+            _SNAPSHOT,
+            [self._records, self._keys.presence_events, self._keys.presence_index],
+            [self._keys.presence("")],
         )
+        dead = set(gone)
         agents = {
             name.decode(errors="replace"): presence
             for name, raw in zip(records[::2], records[1::2], strict=True)
-            if (presence := read_presence(raw)) is not None
+            if name not in dead and (presence := read_presence(raw)) is not None
         }
         return Snapshot(agents, await self.states(list(agents)), after.decode())
 
@@ -156,10 +160,15 @@ class Registry:
         limiter = anyio.CapacityLimiter(200)
 
         async def read(agent: str) -> None:
-            async with limiter:
-                pairs = await self._bus.link.retrying(
-                    lambda: self._bus.link.call("HGETALL", self._keys.state(agent))
-                )
+            try:
+                async with limiter:
+                    pairs = await self._bus.link.retrying(
+                        lambda: self._bus.link.call("HGETALL", self._keys.state(agent))
+                    )
+            except ServerRefused as error:
+                # Something else stands at the key of one agent: the others are still shown.
+                log.warning("the state of agent %s cannot be read: %s", agent, error)
+                return
             if not isinstance(pairs, dict):
                 pairs = dict(zip(pairs[::2], pairs[1::2], strict=True))
             if pairs:
@@ -200,8 +209,13 @@ class Registry:
         """
         expired, wait = await self._bus.link.run_once(
             _REAP,
-            [self._keys.presence_index, self._records, self._keys.presence_events],
-            [self._keys.presence(""), MOST_EVENTS],
+            [
+                self._keys.presence_index,
+                self._records,
+                self._keys.presence_events,
+                f"{self._keys.presence_index}:watch",
+            ],
+            [self._keys.presence(""), MOST_EVENTS, int(GAP * 1000), int(GRACE * 1000)],
         )
         for agent, raw in expired:
             presence = read_presence(raw)

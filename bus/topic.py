@@ -62,7 +62,11 @@ class Feed(Generic[T]):
             body = decode_body(envelope, self._type)
         except UndecodableMessage as error:
             self.refused += 1
-            log.warning("refused a message on topic %s: %s", self._name, error)
+            # Doubling: a channel full of garbage must not fill the log as well.
+            if self.refused.bit_count() == 1:
+                log.warning(
+                    "refused %d so far on topic %s, the last: %s", self.refused, self._name, error
+                )
             return
         if len(self._events) == self._events.maxlen:
             self.dropped += 1

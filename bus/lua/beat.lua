@@ -7,8 +7,9 @@ local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local results = {}
 for i = 2, #KEYS do
   local at = (i - 2) * 3
-  local record = redis.call('GET', KEYS[i])
-  if not record then
+  -- pcall: what is not a string there is not a record either.
+  local record = redis.pcall('GET', KEYS[i])
+  if type(record) ~= 'string' then
     results[#results + 1] = 0
   elseif record:sub(1, #ARGV[at + 2]) ~= ARGV[at + 2] then
     results[#results + 1] = 2

@@ -3,7 +3,9 @@
 -- ARGV  agent, how a record of this instance begins, record, TTL in ms, takeover (0 or 1),
 --       most events kept
 -- Returns {1, ''} when present, {0, record of the one that is there} when the id is taken.
-local existing = redis.call('GET', KEYS[1])
+local existing = redis.pcall('GET', KEYS[1])
+-- What is not a string there is not a record: it is overwritten.
+if type(existing) ~= 'string' then existing = nil end
 local mine = existing and existing:sub(1, #ARGV[2]) == ARGV[2]
 if existing and not mine then
   if ARGV[5] == '0' then return {0, existing} end

@@ -2,13 +2,23 @@
 --   1. delayed messages that are due enter the stream
 --   2. deliveries whose retry is due are claimed by the caller
 --   3. deliveries of consumers whose heartbeat is gone are claimed by the caller
--- KEYS  stream, delayed zset, the group's retry zset, the group's consumers zset
--- ARGV  group, caller, room (how many deliveries the caller takes), TTL in ms for unknown consumers
+-- KEYS  stream, delayed zset, the group's retry zset, the group's consumers zset, watch string
+-- ARGV  group, caller, room (how many deliveries the caller takes), TTL in ms for unknown consumers,
+--       ms without a caller after which nobody is taken for dead at once, ms for which nobody is then
 -- Returns {claimed = {{entry id, fields, attempts}...}, ms until something is due, or -1}
 local stream, delayed, retry, consumers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local group, me, room = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+
+-- Where nobody tended for a while the server itself was away, perhaps, and nobody could beat: those
+-- who live get the time to. `watch` is "<ms of the last run> <ms until which all are spared>".
+local last, spared = string.match(redis.call('GET', KEYS[5]) or '', '^(%d+) (%d+)$')
+last, spared = tonumber(last), tonumber(spared or 0)
+if last and now - last > tonumber(ARGV[5]) then spared = now + tonumber(ARGV[6]) end
+if not last or math.abs(now - last) > 400 then
+  redis.call('SET', KEYS[5], string.format('%d %d', now, spared))
+end
 
 for _, message in ipairs(redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, 500)) do
   redis.call('XADD', stream, '*', 'e', message)
@@ -56,6 +66,7 @@ for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
         redis.call('ZADD', consumers, until_, name)
       end
     end
+    if until_ then until_ = math.max(until_, spared) end
     if until_ and until_ <= now then
       local left = false
       local from = '-'

@@ -1,12 +1,22 @@
 """Presence: who is here, who left, who is gone; each told once."""
 
 import logging
+import time
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 
-from bus import AgentAlreadyPresent, Bus, EventsMissed, InvalidName, PresenceEvent, PresenceLost
+from bus import (
+    AgentAlreadyPresent,
+    Bus,
+    EventsMissed,
+    InvalidName,
+    Presence,
+    PresenceEvent,
+    PresenceLost,
+)
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
@@ -151,6 +161,73 @@ async def test_garbage_in_every_presence_key_is_passed_over(bus: Bus) -> None:
         assert snapshot.states["scout"].arousal is None
     seen = await events_so_far(bus, until="left")
     assert [event.kind for event in seen if event.agent == "scout"] == ["joined", "changed", "left"]
+
+
+async def test_keys_of_another_type_spare_everybody_else(bus: Bus) -> None:
+    call = bus.link.call
+    await call("RPUSH", bus.keys.state("scout"), "not a hash")
+    await call("RPUSH", bus.keys.presence("scout"), "not a string")
+    async with bus.join("scout", ttl=0.6) as scout, bus.join("writer", ttl=0.6):
+        for key in (bus.keys.state("scout"), bus.keys.presence("scout")):
+            await call("DEL", key)
+            await call("RPUSH", key, "again")
+        snapshot = await bus.registry.snapshot()
+        assert set(snapshot.agents) == {"scout", "writer"}
+        assert set(snapshot.states) == {"writer"}
+
+        async def mended() -> bool:
+            return bool(await call("TYPE", bus.keys.presence("scout")) == b"string")
+
+        await eventually(mended)
+        await scout.set_state(activity="indexing")
+        assert set((await bus.registry.snapshot()).states) == {"scout", "writer"}
+
+
+async def test_a_record_that_nobody_keeps_alive_is_reaped(bus: Bus) -> None:
+    async with bus.join("scout") as scout:
+        ghost = msgspec.structs.replace(scout.presence, agent="ghost")
+        record = msgspec.json.encode(ghost)
+        await bus.link.call("HSET", f"{bus.keys.presence_index}:records", "ghost", record)
+        assert "ghost" in (await bus.registry.snapshot()).agents
+        [*_, expired] = await events_so_far(bus, until="expired")
+        assert expired.agent == "ghost"
+        assert set((await bus.registry.snapshot()).agents) == {"scout"}
+
+
+async def test_the_dead_are_not_shown_where_nobody_reaped_them(bus: Bus) -> None:
+    records = f"{bus.keys.presence_index}:records"
+    ghost = Presence(instance="i", agent="ghost")
+    await bus.link.call("HSET", records, "ghost", msgspec.json.encode(ghost))
+    await bus.link.call("ZADD", bus.keys.presence_index, 1, "ghost")
+    # Nobody may declare it dead for now: the last look was long ago.
+    await bus.link.call("SET", f"{bus.keys.presence_index}:watch", "1 0")
+    assert (await bus.registry.snapshot()).agents == {}
+
+
+async def test_who_lives_through_an_outage_of_redis_is_not_declared_dead(
+    own_redis: Any, namespace: str
+) -> None:
+    async with (
+        Bus.connect(own_redis.url, namespace=namespace, ttl=1.0) as bus,
+        Bus.connect(own_redis.url, namespace=namespace) as watcher,
+        bus.join("scout") as scout,
+    ):
+        after = (await watcher.registry.snapshot()).after
+        own_redis.kill()
+        await anyio.sleep(2.5)  # the thing under test: longer than the TTL
+        own_redis.start()
+
+        async def spared_no_more() -> bool:
+            watch = await watcher.link.call("GET", f"{bus.keys.presence_index}:watch")
+            return 0 < int(watch.split()[1]) / 1000 < time.time() - 0.5
+
+        await eventually(lambda: bus.link.retrying(spared_no_more))
+        await scout.set_state(activity="alive")
+        with anyio.fail_after(10):
+            async for event in watcher.registry.events(after=after):
+                assert event.kind != "expired"
+                if event.state and event.state.activity == "alive":
+                    break
 
 
 async def test_a_name_that_is_not_one_cannot_join(bus: Bus) -> None:
