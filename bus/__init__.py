@@ -25,7 +25,7 @@ from .errors import (
 )
 from .events import PresenceEvents
 from .lock import Lease, Lock
-from .log import Log, LogEntry
+from .log import Log, LogEntry, Place
 from .presence import AgentState, Presence, PresenceEvent
 from .queue import GroupStatistics, Queue, QueueStatistics
 from .registry import Registry, Snapshot

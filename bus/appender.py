@@ -34,6 +34,7 @@ class _Batch:
         self.messages: list[bytes] = []
         self.size = 0
         self.done = anyio.Event()
+        self.epoch = ""
         self.ids: list[bytes] = []
         self.error: BusError | None = None
 
@@ -65,8 +66,10 @@ class Appender:
         self._producer = producer
         self._lanes: dict[str, _Lane] = {}
 
-    async def append(self, stream: str, message: bytes, *, epoch_key: str | None = None) -> str:
-        """Append `message`; return its entry id, once Redis has it.
+    async def append(
+        self, stream: str, message: bytes, *, epoch_key: str | None = None
+    ) -> tuple[str, str]:
+        """Append `message`; return the stream's epoch and the entry's id, once Redis has it.
 
         The id is empty where a retry found that the message had arrived already.
 
@@ -96,7 +99,7 @@ class Appender:
         await batch.done.wait()
         if batch.error is not None:
             raise batch.error
-        return batch.ids[place].decode()
+        return batch.epoch, batch.ids[place].decode()
 
     async def _drain(self, lane: _Lane) -> None:
         try:
@@ -109,9 +112,10 @@ class Appender:
         first = lane.number
         lane.number += len(batch.messages)
         try:
-            batch.ids = await self._link.run(
+            epoch, *batch.ids = await self._link.run(
                 _APPEND, lane.keys, (first, REMEMBER, new_id(), *batch.messages)
             )
+            batch.epoch = epoch.decode()
         except BusError as error:
             batch.error = error
         except BaseException:

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
 import anyio
-from anyio.abc import TaskGroup
+from anyio.abc import TaskGroup, TaskStatus
 from coredis.connection import (
     BaseConnection,
     TCPConnection,
@@ -45,8 +45,10 @@ from .script import Argument, Arguments, Script
 T = TypeVar("T")
 log = logging.getLogger("argentbus.link")
 
-# The driver logs failed attempts with tracebacks; the bus reports them itself.
-logging.getLogger("coredis").addHandler(logging.NullHandler())
+# The driver logs every failed attempt to connect with its traceback; the bus reports them itself.
+logging.getLogger("coredis").addFilter(
+    lambda record: record.msg != "Connection attempt failed unexpectedly!"
+)
 
 OLDEST: Final = (6, 2)
 
@@ -109,7 +111,7 @@ class Link:
             UnsupportedServer: the server is older than Redis 6.2.
             ServerRefused: the server wants another user or password.
         """
-        async with background() as tasks:
+        async with _shielded() as tasks:
             self._tasks = tasks
             try:
                 try:
@@ -124,19 +126,17 @@ class Link:
 
     async def connection(self) -> BaseConnection:
         """The shared connection, made (again) if need be. Raises one of `TRANSIENT`."""
-        shared = self._shared
-        if shared is not None and shared.usable:
-            return shared
-        if self._attempt is None:
-            self._attempt = _Attempt()
-            if self._tasks is None:
-                raise BusUnavailable("the bus is closed: use it inside `async with Bus.connect()`")
-            self._tasks.start_soon(self._connect, self._attempt)
-        attempt = self._attempt
-        await attempt.done.wait()
-        if attempt.error is not None:
-            raise attempt.error
-        return await self.connection()
+        while self._shared is None or not self._shared.usable:
+            if self._attempt is None:
+                if self._tasks is None:
+                    raise _closed()
+                self._attempt = _Attempt()
+                self._tasks.start_soon(self._connect, self._attempt)
+            attempt = self._attempt
+            await attempt.done.wait()
+            if attempt.error is not None:
+                raise attempt.error
+        return self._shared
 
     async def call(self, command: str, *args: Argument, timeout: float | None = None) -> Any:
         """Send one command once; return its reply (`bytes`, numbers, lists).
@@ -268,13 +268,16 @@ class Link:
             self._shared = await self.open_connection()
         except Exception as error:  # noqa: BLE001 (handed to everybody who waits for it)
             attempt.error = error
+        except BaseException:
+            attempt.error = _closed()
+            raise
         finally:
             self._attempt = None
             attempt.done.set()
 
     async def _start_connection(self) -> BaseConnection:
         if self._tasks is None:
-            raise BusUnavailable("the bus is closed: use it inside `async with Bus.connect()`")
+            raise _closed()
         connection = self._new_connection()
         scope = anyio.CancelScope(deadline=anyio.current_time() + self.connect_timeout)
         try:
@@ -332,6 +335,34 @@ class Link:
         if address.tls:
             common["ssl_context"] = ssl.create_default_context()
         return TCPConnection(TCPLocation(address.host, address.port), **common)
+
+
+def _closed() -> BusUnavailable:
+    return BusUnavailable("the bus is closed: use it inside `async with Bus.connect()`")
+
+
+@asynccontextmanager
+async def _shielded() -> AsyncGenerator[TaskGroup]:
+    """Tasks that end with the block, and not before: not when the block is cancelled, either.
+
+    Whoever leaves a cancelled block has things to say over the connections: that an agent has left,
+    a lock is free, a delivery goes back.
+    """
+    over = anyio.Event()
+
+    async def keep(*, task_status: TaskStatus[TaskGroup]) -> None:
+        with anyio.CancelScope(shield=True):
+            async with anyio.create_task_group() as tasks:
+                task_status.started(tasks)
+                await over.wait()
+                tasks.cancel_scope.cancel()
+
+    async with background() as keeper:
+        tasks = await keeper.start(keep)
+        try:
+            yield tasks
+        finally:
+            over.set()
 
 
 def _close_buffers(connection: BaseConnection) -> None:

@@ -5,7 +5,7 @@ that to its reader, who can so store its position in the same transaction as wha
 entries, and apply each exactly once.
 """
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import anyio
 import msgspec
@@ -46,6 +46,19 @@ class LogEntry(msgspec.Struct, frozen=True):
     error: str | None = None
 
 
+class Place(NamedTuple):
+    """Where an entry stands.
+
+    Attributes:
+        epoch: Of the stream: ids of two epochs do not compare.
+        entry_id: Empty where a connection broke before the reply and the retry found that the
+            entry had arrived: `Log.last_id` is then at or behind it.
+    """
+
+    epoch: str
+    entry_id: str
+
+
 class Log:
     """One log of a namespace. Made by `Bus.log`."""
 
@@ -65,10 +78,17 @@ class Log:
         type: str | None = None,
         sender: str | None = None,
     ) -> str:
-        """Append `body`; return its entry id, once Redis has it.
+        """Append `body`; return its entry id, once Redis has it. See `place` for errors."""
+        return (await self.place(body, type=type, sender=sender)).entry_id
 
-        The id is empty where a connection broke before the reply and the retry found that the
-        entry had arrived: `last_id` is then at or behind it.
+    async def place(
+        self,
+        body: object,
+        *,
+        type: str | None = None,
+        sender: str | None = None,
+    ) -> Place:
+        """Append `body`; return where it stands, once Redis has it.
 
         Raises:
             BusUnavailable: Redis could not be reached for as long as the bus is patient.
@@ -77,7 +97,9 @@ class Log:
         """
         _, message = wrap(body, sender=sender or self._bus.instance, type=type)
         self._bus.check_size(message)
-        return await self._bus.appender.append(self.key, message, epoch_key=self._epoch_key)
+        return Place(
+            *await self._bus.appender.append(self.key, message, epoch_key=self._epoch_key)
+        )
 
     async def read(
         self, *, after: str = "0-0", limit: int = 1000, block: float | None = None
@@ -114,9 +136,12 @@ class Log:
         async with self._reading:
             return _entries(await self._bus.link.retrying(blocking))
 
-    async def trim(self, *, through: str) -> int:
-        """Drop the entries up to and including `through`; return how many were dropped."""
-        return int(await self._bus.link.run(_TRIM, [self.key], [through]))
+    async def trim(self, *, through: str, epoch: str) -> int:
+        """Drop the entries up to and including `through`; return how many were dropped.
+
+        None is where the stream is of another epoch than `epoch` by now.
+        """
+        return int(await self._bus.link.run(_TRIM, [self.key, self._epoch_key], [through, epoch]))
 
     async def reject(self, entry: LogEntry, *, reason: str) -> None:
         """Copy `entry` to the log's dead letters, with the reason. Trimming it is another step.

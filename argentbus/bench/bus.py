@@ -2,8 +2,9 @@
 
 import sys
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 import anyio
 import msgspec
@@ -51,7 +52,7 @@ async def put(url: str, count: int, publishers: int = 500) -> Figure:
     )
 
 
-async def _rate(work: Callable[[int], Awaitable[None]], count: int, tasks: int) -> float:
+async def _rate(work: Callable[[int], Coroutine[Any, Any, None]], count: int, tasks: int) -> float:
     started = time.perf_counter()
     async with anyio.create_task_group() as group:
         for _ in range(tasks):

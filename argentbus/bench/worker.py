@@ -5,11 +5,12 @@ Run as `python -m argentbus.bench.worker KIND URL NAMESPACE COUNT`.
 
 import sys
 import time
+from typing import cast
 
-import anyio
 import msgspec
 from coredis import Redis
 
+from argentbus.loop import run
 from bus import Bus
 
 
@@ -55,7 +56,7 @@ async def consume_bare(url: str, namespace: str, count: int) -> None:
             )
             for entries in (streams or {}).values():
                 for entry in entries:
-                    body = decode(entry.field_values[b"e"])
+                    body = decode(cast("bytes", entry.field_values[b"e"]))
                     latencies.append((time.time() - body.sent) * 1000)
                 await redis.xack(key, "bench", [entry.identifier for entry in entries])
         say(msgspec.json.encode(latencies).decode())
@@ -63,10 +64,4 @@ async def consume_bare(url: str, namespace: str, count: int) -> None:
 
 if __name__ == "__main__":
     _, kind, url, namespace, count = sys.argv
-    anyio.run(
-        consume if kind == "bus" else consume_bare,
-        url,
-        namespace,
-        int(count),
-        backend_options={"use_uvloop": True} if "--uvloop" in sys.argv else {},
-    )
+    run(consume if kind == "bus" else consume_bare, url, namespace, int(count))

@@ -9,7 +9,9 @@ local due = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + to
 local count = 0
 for i = 5, #ARGV do
   local pending = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1)[1]
-  if pending and pending[2] == ARGV[2] then
+  -- What was handed back before keeps its attempts and its time.
+  local before = ARGV[4] == '0' and redis.call('ZSCORE', KEYS[2], ARGV[i])
+  if pending and pending[2] == ARGV[2] and not before then
     if ARGV[4] == '0' then
       redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[i],
         'RETRYCOUNT', math.max(0, pending[4] - 1), 'JUSTID')

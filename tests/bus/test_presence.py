@@ -252,3 +252,29 @@ async def test_a_thousand_agents_share_one_heartbeat(bus: Bus) -> None:
         await anyio.sleep(2.5)  # the thing under test: nobody expires over more than a TTL
         assert len((await bus.registry.snapshot()).agents) == 1000
         tasks.cancel_scope.cancel()
+
+
+async def test_who_is_cancelled_from_outside_still_leaves_and_gives_everything_back(
+    redis_server: Any, namespace: str, bus: Bus
+) -> None:
+    queue = bus.queue("jobs", str)
+    await queue.put("dig")
+
+    async def work() -> None:
+        async with (
+            Bus.connect(redis_server.url, namespace=namespace, ttl=60) as other,
+            other.join("scout"),
+            other.lock("beat", ttl=60),
+            other.queue("jobs", str).consume("workers") as deliveries,
+        ):
+            async with await anext(deliveries):
+                tasks.cancel_scope.cancel()
+                await anyio.sleep_forever()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(work)
+    with anyio.fail_after(5):  # far below the TTLs
+        kinds = [event.kind for event in await events_so_far(bus, until="left")]
+        async with bus.lock("beat"), queue.consume("workers") as deliveries:
+            assert (await anext(deliveries)).attempt == 2
+    assert kinds == ["joined", "changed", "left"]

@@ -1,0 +1,94 @@
+"""`argentbus bench`: how fast it is here, beside bare drivers in the same run."""
+
+import tempfile
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from argentbus.bench import bus, sidecar
+from argentbus.bench.figures import Figure
+from argentbus.embedded import EmbeddedRedis, free_port
+from argentbus.loop import run
+from argentbus.options import json_option, print_json
+
+Measurement = Callable[[str, float], Awaitable[Figure | list[Figure]]]
+
+#: What is measured, in areas; each takes the server's URL and the share of the full length.
+AREAS: Final[dict[str, list[Measurement]]] = {
+    "bus": [
+        lambda url, share: bus.put(url, _count(100_000, share)),
+        lambda url, share: bus.end_to_end(url, _count(100_000, share)),
+        lambda url, share: bus.latency(url, _count(2_000, share)),
+        lambda url, share: bus.request(url, _count(2_000, share)),
+        lambda url, share: bus.lock_handoff(url, max(20, int(100 * share))),
+    ],
+    "sidecar": [
+        lambda url, share: sidecar.to_committed(url, _count(50_000, share)),
+        lambda url, share: sidecar.commit_latency(url, max(50, int(500 * share))),
+    ],
+}
+
+
+@click.command()
+@click.argument("areas", nargs=-1, type=click.Choice(sorted(AREAS)))
+@click.option("--redis-url", metavar="URL", help="Measure on this Redis, not an embedded one.")
+@click.option("--quick", is_flag=True, help="A twentieth of the messages: rough figures, soon.")
+@json_option
+def bench(areas: tuple[str, ...], redis_url: str | None, quick: bool, as_json: bool) -> None:
+    """Measure AREAS (bus, sidecar; by default all), each beside a bare driver in the same run.
+
+    The machine's other work shows in both figures: compare ratios. An embedded Redis is started
+    for it and thrown away; on a Redis of yours it leaves keys named `bench-...` behind.
+    """
+    with tempfile.TemporaryDirectory(prefix="argentbus-bench-") as directory:
+        server = None
+        if redis_url is None:
+            server = EmbeddedRedis(Path(directory), free_port())
+            server.start()
+            redis_url = server.url
+        try:
+            figures = run(_measure, areas or tuple(AREAS), redis_url, 0.05 if quick else 1.0)
+        finally:
+            if server is not None:
+                server.stop()
+    if as_json:
+        print_json(figures)
+    else:
+        _print(figures)
+
+
+def _count(full: int, share: float) -> int:
+    """A share of `full`, as whole thousands."""
+    return max(1000, round(full * share / 1000) * 1000)
+
+
+async def _measure(areas: Iterable[str], url: str, share: float) -> list[Figure]:
+    figures: list[Figure] = []
+    for area in areas:
+        for measure in AREAS[area]:
+            found = await measure(url, share)
+            figures += found if isinstance(found, list) else [found]
+    return figures
+
+
+def _print(figures: Iterable[Figure]) -> None:
+    table = Table("path", "argentbus", "bare", "ratio", "bare is", box=None, pad_edge=False)
+    for column in table.columns[1:4]:
+        column.justify = "right"
+    for figure in figures:
+        table.add_row(
+            figure.path,
+            _shown(figure.ours, figure.unit),
+            _shown(figure.bare, figure.unit),
+            f"{figure.ratio:.2f}",
+            figure.beside,
+        )
+    Console(width=None if Console().is_terminal else 160).print(table)
+
+
+def _shown(value: float, unit: str) -> str:
+    return f"{value:,.0f}{unit}" if unit == "/s" else f"{value:.2f} {unit}"
