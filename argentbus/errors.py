@@ -23,3 +23,7 @@ class PortTaken(ArgentbusError):
 
 class DataDirectoryUnusable(ArgentbusError):
     """The data directory cannot be made, written, or is in use by another copy."""
+
+
+class DemoFailed(ArgentbusError):
+    """The demonstration cannot be given, or did not come to its end."""
