@@ -57,6 +57,7 @@ __all__ = [
     "Log",
     "LogEntry",
     "MessageTooLarge",
+    "Place",
     "Presence",
     "PresenceEvent",
     "PresenceEvents",

@@ -28,7 +28,7 @@ REMEMBER: Final = 86_400
 
 
 class _Batch:
-    __slots__ = ("done", "error", "ids", "messages", "size")
+    __slots__ = ("done", "epoch", "error", "ids", "messages", "size")
 
     def __init__(self) -> None:
         self.messages: list[bytes] = []

@@ -123,6 +123,10 @@ class Consumer(Generic[T]):
         """Reply to a request, in this consumer's name."""
         await answer(self._bus, request, self._sender, body)
 
+    async def answer_error(self, request: Envelope, error: Exception) -> None:
+        """Reply to a request with an error."""
+        await answer_error(self._bus, request, self._sender, error)
+
     async def failed(self, delivery: Delivery[T], envelope: Envelope, error: Exception) -> None:
         """Deal with a handler that raised: tell who waits, or have it tried again."""
         reason = f"{error.__class__.__name__}: {error}"
@@ -131,7 +135,7 @@ class Consumer(Generic[T]):
             # Whoever asked is told, and decides; a retry would answer nobody.
             self.settlements.ack_later(delivery.entry_id)
             try:
-                await answer_error(self._bus, envelope, self._sender, error)
+                await self.answer_error(envelope, error)
             except BusError as unsent:
                 log.warning("the error was not sent to %s: %s", delivery.sender, unsent)
         else:

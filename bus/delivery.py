@@ -115,6 +115,14 @@ class Delivery(Generic[T]):
         if self._envelope.deadline is None or self._envelope.deadline > time.time():
             await self._consumer.answer(self._envelope, body)
 
+    async def reply_error(self, error: Exception) -> None:
+        """Answer a request with an error, which whoever waits gets as `RequestFailed`.
+
+        Raises:
+            BusUnavailable: Redis could not be reached.
+        """
+        await self._consumer.answer_error(self._envelope, error)
+
     async def __aenter__(self) -> "Delivery[T]":
         return self
 

@@ -97,9 +97,7 @@ class Log:
         """
         _, message = wrap(body, sender=sender or self._bus.instance, type=type)
         self._bus.check_size(message)
-        return Place(
-            *await self._bus.appender.append(self.key, message, epoch_key=self._epoch_key)
-        )
+        return Place(*await self._bus.appender.append(self.key, message, epoch_key=self._epoch_key))
 
     async def read(
         self, *, after: str = "0-0", limit: int = 1000, block: float | None = None
