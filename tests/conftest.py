@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from argentbus.embedded import EmbeddedRedis, free_port
+from tests.shell import Shell
 
 _numbers = itertools.count()
 
@@ -60,6 +61,18 @@ def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
 def namespace() -> str:
     """A namespace that no other test uses."""
     return f"test-{os.getpid()}-{next(_numbers)}"
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    """The command line, in a home directory of the test's own."""
+    home = tmp_path / "a home"
+    home.mkdir()
+    shell = Shell(home)
+    try:
+        yield shell
+    finally:
+        shell.close()
 
 
 def _served(directory: Path) -> Iterator[RedisServer]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from argentbus.embedded import free_port
-from tests.cli.conftest import ROOT, Shell
+from tests.shell import ROOT, Shell
 
 COMMANDS = [
     ["agents"],

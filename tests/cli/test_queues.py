@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from bus import Bus, Queue
-from tests.cli.conftest import Shell
+from tests.shell import Shell
 
 HOSTILE = "\x1b[31mred\x1b[0m <script>alert(1)</script>\nsecond line"
 

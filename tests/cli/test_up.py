@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from argentbus.embedded import free_port
-from tests.cli.conftest import Shell
+from tests.shell import Shell
 from tests.waiting import eventually
 
 

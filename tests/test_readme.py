@@ -1,0 +1,80 @@
+"""README.md is true: its commands and programs do what it says, on a running copy."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+
+from tests.shell import ROOT, Shell
+
+README = (ROOT / "README.md").read_text()
+
+
+class Block(NamedTuple):
+    """A code block, and the output block that follows it, if one does."""
+
+    kind: str
+    code: str
+    output: str | None
+
+
+def blocks() -> Iterator[Block]:
+    found = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    for place, (kind, code) in enumerate(found):
+        behind = found[place + 1] if place + 1 < len(found) else ("", "")
+        yield Block(kind, code, behind[1] if behind[0] == "text" else None)
+
+
+PROGRAMS = [block for block in blocks() if block.kind == "python"]
+COMMANDS = [block for block in blocks() if block.kind == "sh"]
+
+
+def test_the_commands_start_it_and_show_what_the_readme_shows(shell: Shell) -> None:
+    assert [block.code for block in COMMANDS] == ["make up\n", ".venv/bin/argentbus demo\n"]
+    made = subprocess.run(
+        ["make", "-n", "up"], cwd=ROOT, capture_output=True, text=True, timeout=30, check=True
+    )
+    assert made.stdout.splitlines()[-1].strip() == "exec .venv/bin/argentbus up"
+    shell.up()
+    ended = shell.run("demo")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    shown, printed = _words(COMMANDS[1].output or ""), _words(ended.stdout)
+    assert len(shown) == 5
+    assert [line for line in printed if line in shown] == shown
+    assert re.search(r"killed the writer with SIGKILL.*; it held [1-9]", ended.stdout)
+    assert "the writer is marked gone" in ended.stdout
+
+
+def test_there_are_programs() -> None:
+    assert len(PROGRAMS) == 3
+
+
+@pytest.mark.parametrize("block", PROGRAMS, ids=lambda block: block.code.split("import ")[-1][:12])
+def test_a_program_prints_what_the_readme_says(shell: Shell, block: Block) -> None:
+    copy = shell.up()
+    code = block.code.replace("redis://127.0.0.1:6380", copy.redis_url)
+    assert code != block.code
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        env=shell.env,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (ended.stdout, ended.stderr) == (block.output, "")
+
+
+def test_what_it_links_to_is_there() -> None:
+    targets = re.findall(r"\]\(([^)]+)\)", README)
+    assert targets
+    assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def _words(text: str) -> list[str]:
+    """The lines of `text`, their numbers and spaces evened out; the database's place left out."""
+    lines = (re.sub(r"\d+", "N", " ".join(line.split())) for line in text.splitlines())
+    return [line.partition(" The database is ")[0] for line in lines if line]
