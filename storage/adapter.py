@@ -60,10 +60,11 @@ class StorageAdapter(Protocol):
             commands: In their order.
             position: Stored in the same transaction. Commands at or before the stored one, of the
                 same epoch, are skipped: a batch that is applied again has no effect.
-            entry_ids: With a position: of each command, where it stands in the log.
+            entry_ids: With a position: of each command, where it stands in the log. None: all
+                stand at the position.
 
         Raises:
-            CommandRefused: a command breaks a rule; nothing of the batch was applied.
+            CommandRefused: commands break rules; nothing of the batch was applied.
             FenceRefused: a later lease has written the partition; nothing was applied.
             DatabaseUnavailable: the database cannot be written now; nothing was applied.
         """
@@ -176,11 +177,14 @@ class DatabaseAdapter:
     ) -> ApplyResult:
         """See `StorageAdapter.apply`."""
         sound = []
+        refused: dict[int, str] = {}
         for index, command in enumerate(commands):
             try:
                 sound.append(checked(command, self.dimensions))
             except InvalidValue as error:
-                raise CommandRefused(index, str(error)) from error
+                refused[index] = str(error)
+        if refused:
+            raise CommandRefused(*min(refused.items()), refused)
         return await self._applier.apply(sound, position, entry_ids)
 
     async def write(self, command: Command) -> None:

@@ -8,7 +8,7 @@ import msgspec
 from . import queries
 from .commands import Command
 from .database import Database, Transaction, Violation
-from .errors import CommandRefused, FenceRefused, StorageError
+from .errors import CommandRefused, FenceRefused, NotFound
 from .memory import MemoryWrites
 from .model.memory import CreateItem, MemoryCommand
 from .model.tasks import CreateTask
@@ -71,61 +71,56 @@ class Applier:
         entry_ids: Sequence[str] | None,
     ) -> ApplyResult:
         """See `StorageAdapter.apply`."""
+        refused: dict[int, str] = {}
         async with self._database.transaction() as transaction:
             fresh: Sequence[tuple[int, Command]] = list(enumerate(commands))
             if position is not None:
-                fresh = await self._behind_stored(transaction, position, entry_ids or (), fresh)
+                stored = await self._stored(transaction, position)
+                fresh = _behind(stored, position, entry_ids, fresh)
+                await self._put(transaction, furthest(stored, position))
             memory = [row for row in fresh if isinstance(row[1], MemoryCommand)]
             tasks = [row for row in fresh if not isinstance(row[1], MemoryCommand)]
             # The two touch different tables: each keeps its own order, and its runs stay long.
             for rows in (memory, tasks):
                 for run in runs(rows):
-                    await self._apply_run(transaction, run)
-            if position is not None and (fresh or not commands):
-                await transaction.fetch(
-                    _SQL["put"],
-                    position.partition,
-                    position.epoch,
-                    position.entry_id,
-                    position.fence,
-                )
+                    await self._apply_run(transaction, run, refused)
+            if refused:
+                raise CommandRefused(*min(refused.items()), refused)
         return ApplyResult(len(fresh), len(commands) - len(fresh))
 
-    async def _behind_stored(
-        self,
-        transaction: Transaction,
-        position: Position,
-        entry_ids: Sequence[str],
-        numbered: Sequence[tuple[int, Command]],
-    ) -> Sequence[tuple[int, Command]]:
+    async def _stored(self, transaction: Transaction, position: Position) -> Position | None:
         rows = await transaction.fetch(_SQL["get"])
         stored = next((Position(*row) for row in rows if row[0] == position.partition), None)
-        if stored is None:
-            return numbered
-        if stored.fence > position.fence:
+        if stored is not None and stored.fence > position.fence:
             raise FenceRefused(
                 f"partition {position.partition} is written under fence {stored.fence} by now; "
                 f"{position.fence} is an older lease, and must stop"
             )
-        if stored.epoch != position.epoch:
-            return numbered
-        last = order(stored.entry_id)
-        return [row for row in numbered if order(entry_ids[row[0]]) > last]
+        return stored
 
-    async def _apply_run(self, transaction: Transaction, run: list[tuple[int, Command]]) -> None:
+    async def _put(self, transaction: Transaction, position: Position) -> None:
+        await transaction.fetch(
+            _SQL["put"], position.partition, position.epoch, position.entry_id, position.fence
+        )
+
+    async def _apply_run(
+        self,
+        transaction: Transaction,
+        run: list[tuple[int, Command]],
+        refused: dict[int, str],
+    ) -> None:
         commands: list[Any] = [command for _, command in run]
         apply = self._way(commands)
         try:
             async with transaction.savepoint():
                 await apply(transaction, commands)
-        except (Violation, StorageError) as error:
-            if isinstance(error, StorageError) and not isinstance(error, LookupError):
-                raise
+        except (Violation, NotFound) as error:
             if len(run) == 1:
-                raise CommandRefused(run[0][0], _reason(commands[0], error)) from error
-            # Which of them was it? One by one, the culprit is the one that is refused.
+                refused[run[0][0]] = _reason(commands[0], error)
+                return
+            # Which of them was it? One by one, the culprits are those that are refused.
             for one in run:
-                await self._apply_run(transaction, [one])
+                await self._apply_run(transaction, [one], refused)
 
     def _way(self, commands: list[Any]) -> Callable[[Transaction, list[Any]], Any]:
         match commands[0]:
@@ -139,6 +134,33 @@ class Applier:
                 return _each(self._memory.change)
             case _:
                 return _each(self._tasks.change)
+
+
+def furthest(stored: Position | None, position: Position) -> Position:
+    """The position to store: within an epoch it never goes back, whatever is applied again."""
+    if (
+        stored is not None
+        and stored.epoch == position.epoch
+        and order(stored.entry_id) > order(position.entry_id)
+    ):
+        return msgspec.structs.replace(position, entry_id=stored.entry_id)
+    return position
+
+
+def _behind(
+    stored: Position | None,
+    position: Position,
+    entry_ids: Sequence[str] | None,
+    numbered: Sequence[tuple[int, Command]],
+) -> Sequence[tuple[int, Command]]:
+    """Those that are not applied yet."""
+    ids = [position.entry_id] * len(numbered) if entry_ids is None else entry_ids
+    if len(ids) != len(numbered):
+        raise ValueError(f"{len(numbered)} commands have {len(ids)} entry ids")
+    if stored is None or stored.epoch != position.epoch:
+        return numbered
+    last = order(stored.entry_id)
+    return [row for row in numbered if order(ids[row[0]]) > last]
 
 
 def runs(rows: Sequence[tuple[int, Command]]) -> Iterator[list[tuple[int, Command]]]:

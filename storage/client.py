@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import anyio
 import msgspec
 
-from bus import Agent, Bus, RequestFailed, RequestTimeout
+from bus import Agent, Bus, Place, RequestFailed, RequestTimeout, ServerRefused
 from bus.keys import check_name
 
 from . import errors
@@ -62,8 +62,11 @@ class StorageClient:
         self.dimensions = dimensions
         self._timeout = timeout
         self._partition: int | None = None
-        self._epoch: str | None = None
-        self._last = self._committed = "0-0"
+        # Where this client's newest entry stands, up to where it is known to be committed, and
+        # whether some before it were lost with their stream.
+        self._newest = Place("", "0-0")
+        self._committed = "0-0"
+        self._lost = False
         self.memory = RemoteMemory(self)
         self.tasks = RemoteTasks(self)
 
@@ -76,14 +79,23 @@ class StorageClient:
         """
         command = checked(command, self.dimensions)
         log = log_of(self._bus, await self._my_partition())
-        entry_id = await log.append(command, sender=self.agent_id)
-        # Where a retry found its entry in the log already, its id is not known: the newest one is
-        # at or behind it.
-        entry_id = entry_id or await log.last_id()
-        if self._epoch is None:
-            self._epoch = await log.epoch()
-        if order(entry_id) > order(self._last):
-            self._last = entry_id
+        place = await log.place(command, sender=self.agent_id)
+        if not place.entry_id:
+            # A retry found its entry in the log already: the newest one is at or behind it.
+            place = Place(place.epoch, await log.last_id())
+        self._note(place)
+
+    def _note(self, place: Place) -> None:
+        if place.epoch != self._newest.epoch:
+            self._lost = self._lost or self._waits
+            self._newest, self._committed = place, "0-0"
+        elif order(place.entry_id) > order(self._newest.entry_id):
+            self._newest = place
+
+    @property
+    def _waits(self) -> bool:
+        """Whether something is not known to be committed."""
+        return order(self._newest.entry_id) > order(self._committed)
 
     async def flush(self, timeout: float = 30.0) -> None:
         """Return when everything this client wrote is committed in the database.
@@ -93,26 +105,37 @@ class StorageClient:
                 or its database is down. Nothing is lost: the write log in Redis has it.
             WritesLost: Redis lost the log since the last flush. Said once.
         """
-        if self._last == self._committed:
-            return
-        partition = await self._my_partition()
-        await self._check_epoch(partition)
-        goal = self._last
+        goal = self._newest
         with anyio.move_on_after(timeout):
-            topic = self._bus.topic(COMMITTED, Committed)
-            async with topic.subscribe() as notices:
-                while not await self._is_committed(partition, goal):
-                    with anyio.move_on_after(LOOK):
-                        async for notice in notices:
-                            if self._reaches(notice.body, partition, goal):
-                                break
-            self._committed = goal
+            if self._waits:
+                await self._until_committed(await self._my_partition(), goal)
+            if self._lost:
+                self._lost = False
+                raise WritesLost(
+                    f"Redis lost the write log of {self.agent_id} (flushed, or started without "
+                    "its files): what was written before and not committed is gone; write it "
+                    "again, then flush again"
+                )
             return
         raise DatabaseUnavailable(
             f"what {self.agent_id} wrote is not in the database after {timeout:g} s (nothing is "
             "lost, it waits in Redis): is a sidecar running, and its database up "
             "(`argentbus doctor`)?"
         )
+
+    async def _until_committed(self, partition: int, goal: Place) -> None:
+        log = log_of(self._bus, partition)
+        async with self._bus.topic(COMMITTED, Committed).subscribe() as notices:
+            while not await self._is_committed(partition, goal):
+                if await log.epoch() != goal.epoch:
+                    self._lost = True
+                    break
+                with anyio.move_on_after(LOOK):
+                    async for notice in notices:
+                        if _reaches(notice.body, partition, goal):
+                            break
+        if self._newest.epoch == goal.epoch and order(self._committed) < order(goal.entry_id):
+            self._committed = goal.entry_id
 
     async def read(self, domain: str, method: str, **args: Any) -> Any:
         """Ask a sidecar, after this client's own writes are committed.
@@ -121,6 +144,9 @@ class StorageClient:
             StorageError: what the storage answered: the same errors as on the database itself.
             DatabaseUnavailable: nobody answered in time.
         """
+        for name, value in args.items():
+            if isinstance(value, str):
+                values.text(name, value)
         started = anyio.current_time()
         await self.flush(self._timeout)
         queue = self._bus.queue(READS, ReadRequest)
@@ -152,31 +178,28 @@ class StorageClient:
             self._partition = partition_of(self.agent_id, count)
         return self._partition
 
-    async def _check_epoch(self, partition: int) -> None:
-        before, self._epoch = self._epoch, await log_of(self._bus, partition).epoch()
-        if before != self._epoch:
-            raise WritesLost(
-                f"Redis lost the write log of {self.agent_id} (flushed, or started without its "
-                "files): what was written before and not committed is gone; write it again, then "
-                "flush again"
-            )
-
-    async def _is_committed(self, partition: int, goal: str) -> bool:
-        raw = await self._bus.get_value(committed_name(partition))
-        if raw is None:
-            return False
+    async def _is_committed(self, partition: int, goal: Place) -> bool:
         try:
-            committed = msgspec.msgpack.decode(raw, type=Committed)
-        except msgspec.MsgspecError:
+            raw = await self._bus.get_value(committed_name(partition))
+            committed = msgspec.msgpack.decode(raw or b"", type=Committed)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             return False
-        return self._reaches(committed, partition, goal)
+        except ServerRefused as error:
+            if "WRONGTYPE" in str(error):  # the sidecar puts it right
+                return False
+            raise
+        return _reaches(committed, partition, goal)
 
-    def _reaches(self, committed: Committed, partition: int, goal: str) -> bool:
+
+def _reaches(committed: Committed, partition: int, goal: Place) -> bool:
+    try:
         return (
             committed.partition == partition
-            and committed.epoch == self._epoch
-            and order(committed.entry_id) >= order(goal)
+            and committed.epoch == goal.epoch
+            and order(committed.entry_id) >= order(goal.entry_id)
         )
+    except ValueError:  # anybody may write there: it is no entry id
+        return False
 
 
 def _storage_error(failure: RequestFailed) -> Exception:

@@ -24,36 +24,54 @@ def checked(command: Command, dimensions: int) -> Command:
     Raises:
         InvalidValue: a value that no table may hold.
     """
+    if not isinstance(command, Command):
+        raise InvalidValue("command", f"is a {type(command).__name__}, which is none")
     values.text("agent_id", command.agent_id, least=1, most=128)
     match command:
         case memory.CreateItem(item=item):
             return memory.CreateItem(item=memory.checked_item(item, dimensions))
-        case memory.UpdateItem(changes=changes):
+        case memory.UpdateItem(item_id=item_id, changes=changes, at=at):
+            _checked_target("item_id", item_id, at)
             changed = _changed(memory.MemoryItem, _ANY_ITEM, changes, memory.CHANGEABLE)
             memory.checked_item(changed, dimensions)
         case tasks.CreateTask(task=task):
             tasks.checked_task(task)
-        case tasks.UpdateTask(changes=changes):
+        case tasks.UpdateTask(task_id=task_id, changes=changes, at=at):
+            _checked_target("task_id", task_id, at)
             tasks.checked_task(_changed(tasks.Task, _ANY_TASK, changes, tasks.CHANGEABLE))
-        case tasks.MoveTask(status=status, note=note):
+        case memory.ReinforceItem(item_id=item_id, at=at):
+            _checked_target("item_id", item_id, at)
+        case memory.DeleteItem(item_id=item_id):
+            values.text("item_id", item_id, least=1, most=128)
+        case tasks.DeleteTask(task_id=task_id):
+            values.text("task_id", task_id, least=1, most=128)
+        case tasks.MoveTask(task_id=task_id, status=status, at=at, note=note):
+            _checked_target("task_id", task_id, at)
             values.one_of("status", status, tasks.STATUSES)
             values.optional_text("note", note)
-        case _:
-            pass
     return command
+
+
+def _checked_target(field: str, value: str, at: datetime) -> None:
+    values.text(field, value, least=1, most=128)
+    values.known_moment("at", at)
 
 
 def _changed(kind: Any, sample: Any, changes: dict[str, Any], allowed: tuple[str, ...]) -> Any:
     """`sample` with `changes`, converted to the types of the columns."""
     for field in changes:
         if field not in allowed:
-            raise InvalidValue(field, f"cannot be changed; these can: {', '.join(allowed)}")
+            raise InvalidValue(
+                ascii(field)[1:-1][:60], f"cannot be changed; these can: {', '.join(allowed)}"
+            )
     plain = msgspec.to_builtins(sample, builtin_types=_BUILTIN) | changes
     try:
         return msgspec.convert(plain, kind, builtin_types=_BUILTIN)
     except msgspec.ValidationError as error:
         field = str(error).rpartition("$.")[2].rstrip("`") or "changes"
         raise InvalidValue(field, f"is of the wrong type: {error}") from None
+    except RecursionError:
+        raise InvalidValue("changes", "are nested too deep: make them flatter") from None
 
 
 def converted_changes(kind: Any, changes: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """What can go wrong in storage: one hierarchy, every error naming what failed and what to do."""
 
+from collections.abc import Mapping
+
 
 class StorageError(Exception):
     """Base of every error that storage raises on purpose."""
@@ -22,15 +24,17 @@ class NotFound(StorageError, LookupError):
 
 
 class CommandRefused(StorageError):
-    """A command of a batch breaks a rule; nothing of the batch was applied.
+    """Commands of a batch break rules; nothing of the batch was applied.
 
     Attributes:
-        index: Its place in the batch.
+        index: Place in the batch of the first one.
+        refused: Why, by place, for all that were found.
     """
 
-    def __init__(self, index: int, reason: str) -> None:
+    def __init__(self, index: int, reason: str, refused: Mapping[int, str] | None = None) -> None:
         super().__init__(reason)
         self.index = index
+        self.refused = dict(refused or {index: reason})
 
 
 class FenceRefused(StorageError):

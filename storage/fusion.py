@@ -4,6 +4,7 @@ Bruch, Gai and Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval" (A
 it ahead of reciprocal rank fusion, which throws the scores away.
 """
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -67,5 +68,6 @@ def any_word(query: str) -> str:
 
     Every word is quoted, so that no operator of FTS5 takes effect.
     """
-    words = "".join(c if c.isalnum() else " " for c in query).split()
+    composed = unicodedata.normalize("NFC", query)
+    words = "".join(c if c.isalnum() else " " for c in composed).split()
     return " OR ".join(f'"{word}"' for word in words[:64])

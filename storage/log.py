@@ -39,7 +39,7 @@ async def partition_count(bus: Bus, wanted: int = PARTITIONS) -> int:
     """
     await bus.put_value(_VALUE, str(wanted).encode(), if_absent=True)
     stored = await bus.get_value(_VALUE) or b""
-    if not stored.isdigit() or not 1 <= int(stored) <= 1024:
+    if not stored.isdigit() or len(stored) > 4 or not 1 <= int(stored) <= 1024:
         raise BusError(
             f"the number of partitions in namespace {bus.namespace} is {ascii(stored)[:40]}: "
             f"set {bus.keys.value(_VALUE)} back to what it was, from 1 to 1024"

@@ -14,7 +14,15 @@ from .database import Database, Transaction
 from .errors import NotFound
 from .fusion import any_word, fused, nearest
 from .model import values
-from .model.memory import CreateItem, DeleteItem, MemoryItem, ReinforceItem, UpdateItem
+from .model.memory import (
+    MEMORY_TYPES,
+    SIGNIFICANCES,
+    CreateItem,
+    DeleteItem,
+    MemoryItem,
+    ReinforceItem,
+    UpdateItem,
+)
 from .rows import Rows
 
 SQL = queries.load("storage", "memory.sql")
@@ -154,10 +162,10 @@ class MemoryReads:
         self._columns = ", ".join(f"memory_items.{column}" for column in self._rows.columns)
 
     async def get_item(self, agent: str, item_id: str) -> MemoryItem | None:
-        return await self._one("get_item", item_id, agent)
+        return await self._one("get_item", values.text("item_id", item_id), agent)
 
     async def find_by_hash(self, agent: str, content_hash: str) -> MemoryItem | None:
-        return await self._one("find_by_hash", content_hash, agent)
+        return await self._one("find_by_hash", values.text("content_hash", content_hash), agent)
 
     async def list_items(
         self,
@@ -168,13 +176,17 @@ class MemoryReads:
         limit: int = 50,
         offset: int = 0,
     ) -> list[MemoryItem]:
+        if memory_type:
+            values.one_of("memory_type", memory_type, MEMORY_TYPES)
+        if significance:
+            values.one_of("significance", significance, SIGNIFICANCES)
         rows = await self._database.fetch(
             SQL["list_items"] % self._columns,
             memory_type or "",
             agent,
             significance or "",
-            max(0, min(limit, 10_000)),
-            max(0, offset),
+            values.at_most("limit", limit, 10_000),
+            values.at_most("offset", offset, 2**53),
         )
         return [self._rows.from_row(row) for row in rows]
 
@@ -186,9 +198,10 @@ class MemoryReads:
         embedding: Sequence[float] | None = None,
         limit: int = 10,
     ) -> list[SearchHit]:
+        limit = values.at_most("limit", limit, 1000)
         found: dict[str, MemoryItem] = {}
         keyword: dict[str, float] = {}
-        if words := any_word(query):
+        if words := any_word(values.text("query", query)):
             rows = await self._database.fetch(
                 self._search_sql["search_keyword"] % self._columns, words, agent, CANDIDATES
             )
@@ -203,7 +216,7 @@ class MemoryReads:
             # 100,000 vectors take some tens of ms: not on the event loop.
             vector = await anyio.to_thread.run_sync(nearest, embedding, pairs, CANDIDATES)
         hits = []
-        for item_id, score in fused(keyword, vector, max(0, min(limit, 1000))):
+        for item_id, score in fused(keyword, vector, limit):
             hit = found.get(item_id) or await self.get_item(agent, item_id)
             if hit is not None:
                 hits.append(SearchHit(hit, score))

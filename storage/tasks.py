@@ -7,11 +7,19 @@ from typing import Any
 
 from . import queries
 from .commands import Command, converted_changes
-from .database import Database, Transaction
+from .database import Database, Transaction, Violation
 from .errors import InvalidValue, NotFound
 from .fusion import any_word
 from .model import values
-from .model.tasks import CreateTask, DeleteTask, MoveTask, Task, UpdateTask
+from .model.tasks import (
+    PRIORITIES,
+    STATUSES,
+    CreateTask,
+    DeleteTask,
+    MoveTask,
+    Task,
+    UpdateTask,
+)
 from .rows import Rows
 
 SQL = queries.load("storage", "tasks.sql")
@@ -161,12 +169,12 @@ class TaskReads:
         self._columns = ", ".join(f"tasks.{column}" for column in self._rows.columns)
 
     async def get_task(self, agent: str, task_id: str) -> Task | None:
-        if len(task_id) < SHORTEST_PREFIX:
-            raise InvalidValue("task_id", f"give at least {SHORTEST_PREFIX} characters of the id")
-        behind = task_id + "\U0010ffff"
+        behind = values.text("task_id", task_id, least=1) + "\U0010ffff"
         rows = await self._database.fetch(SQL["get_task"] % self._columns, task_id, agent, behind)
         found = [self._rows.from_row(row) for row in rows]
         exact = next((task for task in found if task.id == task_id), None)
+        if exact is None and len(task_id) < SHORTEST_PREFIX:
+            raise InvalidValue("task_id", f"give at least {SHORTEST_PREFIX} characters of the id")
         if exact is None and len(found) > 1:
             raise InvalidValue("task_id", f"several tasks begin with {task_id}: give more of it")
         return exact or (found[0] if found else None)
@@ -182,24 +190,29 @@ class TaskReads:
         limit: int = 50,
         offset: int = 0,
     ) -> list[Task]:
+        if status:
+            values.one_of("status", status, STATUSES)
+        if priority:
+            values.one_of("priority", priority, PRIORITIES)
         rows = await self._database.fetch(
             SQL["list_tasks"] % self._columns,
             agent,
             status or "",
             priority or "",
-            assignee or "",
-            project or "",
-            max(0, min(limit, 10_000)),
-            max(0, offset),
+            values.text("assignee", assignee or ""),
+            values.text("project", project or ""),
+            values.at_most("limit", limit, 10_000),
+            values.at_most("offset", offset, 2**53),
         )
         return [self._rows.from_row(row) for row in rows]
 
     async def search_tasks(self, agent: str, query: str, *, limit: int = 10) -> list[Task]:
-        words = any_word(query)
+        limit = values.at_most("limit", limit, 1000)
+        words = any_word(values.text("query", query))
         if not words:
             return []
         rows = await self._database.fetch(
-            self._search_sql["search"] % self._columns, words, agent, max(0, min(limit, 1000))
+            self._search_sql["search"] % self._columns, words, agent, limit
         )
         return [self._rows.from_row(row) for row in rows]
 
@@ -214,16 +227,14 @@ class TaskWrites:
 
     async def create(self, transaction: Transaction, commands: Sequence[CreateTask]) -> None:
         """Add many tasks that depend on nothing, in one statement."""
-        await transaction.execute_many(
-            SQL["create_task"], [self._rows.to_row(command.task) for command in commands]
-        )
+        await self._insert(transaction, [self._rows.to_row(command.task) for command in commands])
 
     async def create_dependent(self, transaction: Transaction, command: CreateTask) -> None:
         """Add a task that depends on others."""
         row = self._rows.to_row(command.task)
         if command.task.status == "pending" and not await self._resolved(transaction, command.task):
             row[self._rows.columns.index("status")] = "blocked"
-        await transaction.execute_many(SQL["create_task"], [row])
+        await self._insert(transaction, [row])
 
     async def change(self, transaction: Transaction, command: Command) -> None:
         """Apply one command of another kind.
@@ -238,6 +249,14 @@ class TaskWrites:
                 await self._move(transaction, command)
             case DeleteTask(agent_id=agent, task_id=task_id):
                 await transaction.fetch(SQL["delete_task"], task_id, agent)
+
+    async def _insert(self, transaction: Transaction, rows: list[list[Any]]) -> None:
+        try:
+            await transaction.execute_many(SQL["create_task"], rows)
+        except Violation as error:
+            if "created_at" in str(error):
+                raise Violation(f"there is another task {rows[0][0]} already") from error
+            raise
 
     async def _resolved(self, transaction: Transaction, task: Task) -> bool:
         for needed in task.depends_on:

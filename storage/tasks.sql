@@ -1,5 +1,5 @@
 -- name: create_task
--- The same task again is no news.
+-- The same task again is no news; another one with an id that is taken violates NOT NULL.
 INSERT INTO tasks (
   id, agent_id, title, description, status, priority, source, assignee, started_at, completed_at,
   due_at, session_id, channel_id, parent_task_id, depends_on, team_id, tags, metadata, created_at,
@@ -7,7 +7,8 @@ INSERT INTO tasks (
 ) VALUES (
   $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20
 )
-ON CONFLICT (id) DO NOTHING;
+ON CONFLICT (id) DO UPDATE SET created_at =
+  CASE WHEN tasks.created_at = excluded.created_at THEN tasks.created_at END;
 
 -- name: status_of
 SELECT status FROM tasks WHERE id = $1;

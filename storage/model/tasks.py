@@ -120,9 +120,9 @@ def checked_task(task: Task) -> Task:
         values.optional_text(field, getattr(task, field), most=256)
     for field in ("started_at", "completed_at", "due_at"):
         values.moment(field, getattr(task, field))
-    for place, needed in enumerate(task.depends_on):
-        values.text(f"depends_on[{place}]", needed, least=1, most=128)
-    for place, tag in enumerate(task.tags):
-        values.text(f"tags[{place}]", tag, least=1, most=256)
+    values.texts("depends_on", task.depends_on, most=128)
+    values.texts("tags", task.tags, most=256)
     values.json_object("metadata", task.metadata)
+    values.known_moment("created_at", task.created_at)
+    values.known_moment("updated_at", task.updated_at)
     return task

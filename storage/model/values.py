@@ -3,17 +3,23 @@
 import hashlib
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 import uuid_utils
 
 from storage.errors import InvalidValue
 
 #: Longest text of a field, in characters.
 MOST_TEXT: Final = 1_000_000
+
+#: Deepest nesting of JSON: well below what the interpreter's own recursion can stand.
+DEEPEST: Final = 64
+
+_NUMBERS: Final = (int, float, np.integer, np.floating)
 
 _EARLIEST: Final = datetime(1, 1, 2, tzinfo=UTC)
 _LATEST: Final = datetime(9999, 12, 30, tzinfo=UTC)
@@ -65,19 +71,51 @@ def number(field: str, value: Any, least: float, most: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidValue(field, f"is a {type(value).__name__}, and must be a number")
     if not least <= value <= most:
-        raise InvalidValue(field, f"is {value}, and must be from {least:g} to {most:g}")
+        # A whole number may be too long to be written out.
+        shown = f"{value:g}" if isinstance(value, float) else "out of range"
+        raise InvalidValue(field, f"is {shown}, and must be from {least:g} to {most:g}")
     return float(value)
+
+
+def whole(field: str, value: Any, least: int, most: int) -> int:
+    """Check a whole number's range."""
+    if not isinstance(value, int):
+        raise InvalidValue(field, f"is a {type(value).__name__}, and must be a whole number")
+    number(field, value, least, most)
+    return value
+
+
+def at_most(field: str, value: Any, most: int) -> int:
+    """Check a limit or an offset, and bring it into 0 to `most`."""
+    return max(0, min(whole(field, value, -(2**63), 2**63), most))
 
 
 def moment(field: str, value: Any) -> datetime | None:
     """Check a time: it knows its zone, and both databases can hold it."""
     if value is None:
         return None
-    if not isinstance(value, datetime) or value.tzinfo is None:
+    if not isinstance(value, datetime) or value.utcoffset() is None:
         raise InvalidValue(field, "must be a datetime with a time zone, such as datetime.now(UTC)")
     if not _EARLIEST <= value <= _LATEST:
         raise InvalidValue(field, "must lie between the years 1 and 9999")
     return value.astimezone(UTC)
+
+
+def known_moment(field: str, value: Any) -> datetime:
+    """Check a time that may not be missing."""
+    checked = moment(field, value)
+    if checked is None:
+        raise InvalidValue(field, "is missing: give a datetime such as datetime.now(UTC)")
+    return checked
+
+
+def texts(field: str, value: Any, *, most: int) -> list[str]:
+    """Check a list of texts, none of them empty."""
+    if not isinstance(value, list):
+        raise InvalidValue(field, f"is a {type(value).__name__}, and must be a list of texts")
+    for place, one in enumerate(value):
+        text(f"{field}[{place}]", one, least=1, most=most)
+    return value
 
 
 def pack_vector(field: str, values: Sequence[float] | None, dimensions: int) -> bytes | None:
@@ -88,6 +126,11 @@ def pack_vector(field: str, values: Sequence[float] | None, dimensions: int) -> 
     """
     if values is None:
         return None
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise InvalidValue(field, f"is a {type(values).__name__}, and must be a list of numbers")
+    values = list(values)
+    if not all(isinstance(value, _NUMBERS) for value in values):
+        raise InvalidValue(field, "must be a list of numbers")
     if len(values) != dimensions:
         raise InvalidValue(
             field,
@@ -96,13 +139,20 @@ def pack_vector(field: str, values: Sequence[float] | None, dimensions: int) -> 
         )
     if not all(math.isfinite(value) for value in values):
         raise InvalidValue(field, "has a NaN or an infinity: leave the embedding out instead")
-    return struct.pack(f"<{dimensions}f", *values)
+    try:
+        return struct.pack(f"<{dimensions}f", *values)
+    except OverflowError:
+        raise InvalidValue(field, "has a number that is too large for a float32") from None
 
 
 def check_packed(field: str, packed: bytes | None, dimensions: int) -> bytes | None:
     """Check an embedding that is packed already."""
     if packed is None:
         return None
+    if not isinstance(packed, bytes):
+        raise InvalidValue(
+            field, f"is a {type(packed).__name__}, and must be packed as float32 (`pack_vector`)"
+        )
     if len(packed) != 4 * dimensions:
         raise InvalidValue(
             field, f"has {len(packed) / 4:g} dimensions, and this storage keeps {dimensions}"
@@ -122,13 +172,39 @@ def content_hash(summary: str) -> str:
     return hashlib.sha256(summary.strip().lower().encode()).hexdigest()
 
 
-def json_object(field: str, value: dict[str, Any]) -> dict[str, Any]:
-    """Check that a value can stand in a JSON column, and that its text is sound."""
-    try:
-        encoded = msgspec.json.encode(value).decode()
-    except (TypeError, ValueError, UnicodeError, msgspec.MsgspecError) as error:
-        raise InvalidValue(field, f"cannot be written as JSON ({error})") from None
-    if "\\u0000" in encoded:
-        raise InvalidValue(field, "has a NUL character, which PostgreSQL cannot hold: remove it")
-    text(field, encoded)
+def json_object(field: str, value: Any) -> dict[str, Any]:
+    """Check that a value can stand in a JSON column, and comes back as it is."""
+    if not isinstance(value, dict):
+        raise InvalidValue(field, f"is a {type(value).__name__}, and must be an object")
+    _json_value(field, value, DEEPEST)
+    text(field, msgspec.json.encode(value).decode())
     return value
+
+
+def _json_value(field: str, value: Any, deeper: int) -> None:
+    if deeper == 0:
+        raise InvalidValue(field, f"is nested deeper than {DEEPEST} levels: make it flatter")
+    match value:
+        case str():
+            text(field, value)
+        case int() if not isinstance(value, bool):
+            whole(field, value, -(2**63), 2**63 - 1)
+        case float() if not math.isfinite(value):
+            raise InvalidValue(field, "has a NaN or an infinity, which JSON has not: use null")
+        case bool() | float() | None:
+            pass
+        case list() | tuple():
+            _json_values(field, value, deeper - 1)
+        case dict():
+            for key in value:
+                text(f"{field}, a key", key)
+            _json_values(field, value.values(), deeper - 1)
+        case _:
+            raise InvalidValue(
+                field, f"has a {type(value).__name__}, which JSON has not: write it as text"
+            )
+
+
+def _json_values(field: str, values: Iterable[Any], deeper: int) -> None:
+    for value in values:
+        _json_value(field, value, deeper)

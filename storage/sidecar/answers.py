@@ -1,33 +1,53 @@
 """Answering reads: each in the scope of the agent that asks."""
 
+import logging
 from typing import Final
 
 import anyio
 
-from bus import Agent, Consumer, Delivery
+from bus import Agent, BusError, Consumer, Delivery, MessageTooLarge
+from bus.link import backoff
 from storage.adapter import StorageAdapter
-from storage.errors import InvalidValue
+from storage.errors import InvalidValue, StorageError
 from storage.reads import READS, RESULTS, ReadRequest
+
+log = logging.getLogger("argentbus.sidecar")
 
 #: Reads answered at the same time.
 AT_ONCE: Final = 8
 
 
 async def answer_reads(agent: Agent, storage: StorageAdapter) -> None:
-    """Answer reads until cancelled."""
+    """Answer reads until cancelled; what is wrong with the queue does not stop the writing."""
     queue = agent.queue(READS, ReadRequest)
-    async with (
-        queue.consume("sidecars", prefetch=AT_ONCE) as deliveries,
-        anyio.create_task_group() as tasks,
-    ):
-        for _ in range(AT_ONCE):
-            tasks.start_soon(_serve, deliveries, storage)
+    delays = backoff(0.1, 5.0)
+    while True:
+        try:
+            async with (
+                queue.consume("sidecars", prefetch=AT_ONCE) as deliveries,
+                anyio.create_task_group() as tasks,
+            ):
+                delays = backoff(0.1, 5.0)
+                for _ in range(AT_ONCE):
+                    tasks.start_soon(_serve, deliveries, storage)
+        except* BusError as errors:
+            log.warning("reads are not answered: %s", errors.exceptions[0])
+        await anyio.sleep(next(delays))
 
 
 async def _serve(deliveries: Consumer[ReadRequest], storage: StorageAdapter) -> None:
     async for delivery in deliveries:
+        if not delivery.is_request:
+            await delivery.reject("nobody waits for an answer to this read")
+            continue
         async with delivery:
-            await delivery.reply(await _answer(delivery, storage))
+            try:
+                await delivery.reply(await _answer(delivery, storage))
+            except StorageError as error:
+                await delivery.reply_error(error)
+            except MessageTooLarge:
+                too_large = InvalidValue("limit", "the answer is too large: ask for fewer at once")
+                await delivery.reply_error(too_large)
 
 
 async def _answer(delivery: Delivery[ReadRequest], storage: StorageAdapter) -> object:

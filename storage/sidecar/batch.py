@@ -1,11 +1,18 @@
 """A batch: entries of the write log as commands, without those that cannot be applied."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Sequence
+from typing import Final, NamedTuple
 
 from bus import LogEntry, UndecodableMessage
 from storage.commands import Command
 from storage.log import read_command
+
+#: Most entries applied in one transaction, and how many bytes they should come to.
+MOST_ENTRIES: Final = 1000
+MOST_BYTES: Final = 32 << 20
+
+#: Entries in a first read, while nobody knows how large they are.
+FIRST_READ: Final = 64
 
 
 class Batch(NamedTuple):
@@ -21,11 +28,11 @@ class Batch(NamedTuple):
     commands: list[Command]
     rejected: list[tuple[LogEntry, str]]
 
-    def without(self, index: int) -> "Batch":
-        """The batch less one command, which is the caller's to set aside."""
+    def without(self, refused: Collection[int]) -> "Batch":
+        """The batch less some commands, by place, which are the caller's to set aside."""
         return Batch(
-            self.entries[:index] + self.entries[index + 1 :],
-            self.commands[:index] + self.commands[index + 1 :],
+            [entry for n, entry in enumerate(self.entries) if n not in refused],
+            [command for n, command in enumerate(self.commands) if n not in refused],
             [],
         )
 
@@ -45,3 +52,9 @@ def read_batch(entries: Sequence[LogEntry]) -> Batch:
             batch.entries.append(entry)
             batch.commands.append(command)
     return batch
+
+
+def next_limit(limit: int, entries: Sequence[LogEntry]) -> int:
+    """How many entries to read next: about `MOST_BYTES`, judged by the last read's `entries`."""
+    average = max(1, sum(len(entry.raw) for entry in entries) // max(1, len(entries)))
+    return max(1, min(MOST_ENTRIES, MOST_BYTES // average, limit * 4))

@@ -9,7 +9,17 @@ from typing import Final, TypeVar
 import anyio
 import msgspec
 
-from bus import DASHBOARD, Agent, BusError, DashboardEvent, LockLost, LogEntry
+from bus import (
+    DASHBOARD,
+    Agent,
+    BusError,
+    BusUnavailable,
+    DashboardEvent,
+    LockLost,
+    LogEntry,
+    ServerRefused,
+    Topic,
+)
 from bus.link import backoff
 from storage.adapter import StorageAdapter
 from storage.apply import Position
@@ -17,14 +27,11 @@ from storage.errors import CommandRefused, DatabaseUnavailable, FenceRefused
 from storage.log import COMMITTED, Committed, committed_name, log_of
 from storage.model.memory import MemoryCommand
 
-from .batch import Batch, read_batch
+from .batch import FIRST_READ, Batch, next_limit, read_batch
 from .report import Report
 
 T = TypeVar("T")
 log = logging.getLogger("argentbus.sidecar")
-
-#: Most entries applied in one transaction.
-MOST_ENTRIES: Final = 1000
 
 #: Seconds for which one read of the log waits.
 BLOCK: Final = 1.0
@@ -61,11 +68,11 @@ class PartitionWriter:
         while True:
             try:
                 async with self._bus.lock(f"storage:{self._partition}", ttl=self._lease) as lease:
+                    delays = backoff(0.1, 5.0)
                     self._report.partitions.add(self._partition)
                     await self._write(lease.fence)
             except (LockLost, FenceRefused) as error:
                 log.warning("partition %d given up: %s", self._partition, error)
-                delays = backoff(0.1, 5.0)
             except BusError as error:
                 log.warning("partition %d waits: %s", self._partition, error)
             finally:
@@ -73,27 +80,52 @@ class PartitionWriter:
             await anyio.sleep(next(delays))
 
     async def _write(self, fence: int) -> None:
+        limit = FIRST_READ
         position = await self._stored()
-        if position is not None and position.epoch == await self._log.epoch():
+        if position is not None:
             # A crash may have come between the commit and the trim.
-            await self._log.trim(through=position.entry_id)
-            await self._announce(position)
+            await self._settle(position)
         while True:
             epoch = await self._log.epoch()
             after = position.entry_id if position and position.epoch == epoch else "0-0"
-            entries = await self._log.read(after=after, limit=MOST_ENTRIES, block=BLOCK)
-            if not entries or epoch != await self._log.epoch():
-                continue  # nothing there, or another stream than the one the position is of
-            position = Position(self._partition, epoch, entries[-1].id, fence)
-            await self._commit(entries, position)
-            await self._announce(position)
-            await self._log.trim(through=position.entry_id)
-            self._report.lag[self._partition] = await self._log.length()
+            entries = await self._log.read(after=after, limit=limit, block=BLOCK)
+            if not entries:
+                await self._remind(position)
+            elif epoch == await self._log.epoch():  # else: some may be of another stream
+                limit = next_limit(limit, entries)
+                position = Position(self._partition, epoch, entries[-1].id, fence)
+                batch = await self._commit(entries, position)
+                await self._settle(position)
+                await self._tell(batch)
+
+    async def _settle(self, position: Position) -> None:
+        """Say up to where the log is committed, and trim it."""
+        committed = _committed(position)
+        await self._bus.put_value(
+            committed_name(self._partition), msgspec.msgpack.encode(committed)
+        )
+        await self._publish(self._bus.topic(COMMITTED, Committed), committed)
+        await self._log.trim(through=position.entry_id, epoch=position.epoch)
+        self._report.lag[self._partition] = await self._log.length()
+
+    async def _remind(self, position: Position | None) -> None:
+        """Say it again where it no longer stands there: a flush, or a writer that was slow to
+        learn that it was deposed, and said something older.
+        """
+        if position is None:
+            return
+        name, value = committed_name(self._partition), msgspec.msgpack.encode(_committed(position))
+        try:
+            stands = await self._bus.get_value(name) == value
+        except ServerRefused:  # something of another type
+            stands = False
+        if not stands:
+            await self._bus.put_value(name, value)
 
     async def _stored(self) -> Position | None:
         return (await self._untiring(self._storage.positions)).get(self._partition)
 
-    async def _commit(self, entries: list[LogEntry], position: Position) -> None:
+    async def _commit(self, entries: list[LogEntry], position: Position) -> Batch:
         batch = read_batch(entries)
         for entry, reason in batch.rejected:
             await self._reject(entry, reason)
@@ -101,15 +133,16 @@ class PartitionWriter:
             try:
                 await self._untiring(lambda: self._apply(batch, position))  # noqa: B023
             except CommandRefused as error:
-                # Set aside before the position moves on: a crash in between rejects it again,
-                # which has no effect, but never loses it.
-                await self._reject(batch.entries[error.index], str(error))
-                batch = batch.without(error.index)
+                # Set aside before the position moves on: a crash in between rejects them again,
+                # which has no effect, but never loses them.
+                for index, reason in error.refused.items():
+                    await self._reject(batch.entries[index], reason)
+                batch = batch.without(error.refused)
             else:
                 break
         self._report.committed += len(batch.commands)
         self._report.changed.set()
-        await self._tell(batch)
+        return batch
 
     async def _apply(self, batch: Batch, position: Position) -> object:
         return await self._storage.apply(
@@ -135,12 +168,12 @@ class PartitionWriter:
         log.warning("entry %s of partition %d set aside: %s", entry.id, self._partition, reason)
         await self._log.reject(entry, reason=reason)
 
-    async def _announce(self, position: Position) -> None:
-        committed = Committed(self._partition, position.epoch, position.entry_id)
-        await self._bus.put_value(
-            committed_name(self._partition), msgspec.msgpack.encode(committed)
-        )
-        await self._bus.topic(COMMITTED, Committed).publish(committed)
+    async def _publish(self, topic: Topic[T], body: T) -> None:
+        """Publish a notice: who misses it looks for itself."""
+        try:
+            await topic.publish(body)
+        except BusUnavailable as error:
+            log.debug("%s: %s", topic.name, error)
 
     async def _tell(self, batch: Batch) -> None:
         items = Counter(c.agent_id for c in batch.commands if isinstance(c, MemoryCommand))
@@ -152,4 +185,9 @@ class PartitionWriter:
         ):
             for agent, count in counts.items():
                 detail = f"{count} {noun}{'s' if count > 1 else ''} in the database"
-                await dashboard.publish(DashboardEvent(kind, agent, detail, time.time()))
+                event = DashboardEvent(kind, agent, detail, time.time())
+                await self._publish(dashboard, event)
+
+
+def _committed(position: Position) -> Committed:
+    return Committed(position.partition, position.epoch, position.entry_id)

@@ -16,7 +16,7 @@ import aiosqlite
 import anyio
 
 from storage.database import Row, Violation
-from storage.errors import DatabaseUnavailable
+from storage.errors import DatabaseUnavailable, InvalidValue
 from storage.rows import Spelling
 
 from . import migrations
@@ -27,6 +27,15 @@ BUSY: Final = 10.0
 
 #: Connections that read.
 READERS: Final = 3
+
+#: What is wrong with a statement's values, and stays wrong however often it is tried.
+_VIOLATIONS: Final = (
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    OverflowError,
+    UnicodeError,
+)
 
 _PLACEHOLDER: Final = re.compile(r"\$(\d+)")
 
@@ -40,9 +49,9 @@ def _rewritten(sql: str) -> str:
 def _translated(path: Path) -> Iterator[None]:
     try:
         yield
-    except sqlite3.IntegrityError as error:
+    except _VIOLATIONS as error:
         raise Violation(str(error)) from error
-    except sqlite3.DatabaseError as error:
+    except sqlite3.Error as error:
         raise DatabaseUnavailable(f"SQLite file {path}: {error}{_remedy(str(error))}") from error
 
 
@@ -84,10 +93,12 @@ class SQLiteTransaction:
         try:
             yield
         except Exception:
-            await self.fetch("ROLLBACK TO here")
+            # A full or failing disk makes SQLite undo the whole transaction, and the savepoint.
+            if self._connection.in_transaction:
+                await self.fetch("ROLLBACK TO here")
+                await self.fetch("RELEASE here")
             raise
-        finally:
-            await self.fetch("RELEASE here")
+        await self.fetch("RELEASE here")
 
 
 class SQLiteDatabase:
@@ -144,6 +155,8 @@ class SQLiteDatabase:
             try:
                 with _translated(self.path):
                     return list(await reader.execute_fetchall(_rewritten(sql), args))
+            except Violation as error:
+                raise InvalidValue("a value to look for", str(error)) from error
             finally:
                 self._idle.append(reader)
 

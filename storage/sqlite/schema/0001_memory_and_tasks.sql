@@ -68,7 +68,8 @@ CREATE TABLE tasks (
   due_at TEXT,
   session_id TEXT,
   channel_id TEXT,
-  parent_task_id TEXT REFERENCES tasks (id),
+  -- No foreign key: partitions do not wait for each other, so a child may come before its parent.
+  parent_task_id TEXT,
   depends_on TEXT NOT NULL DEFAULT '[]',
   team_id TEXT,
   tags TEXT NOT NULL DEFAULT '[]',
