@@ -185,7 +185,7 @@ class StorageClient:
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return False
         except ServerRefused as error:
-            if "WRONGTYPE" in str(error):  # the sidecar puts it right
+            if "wrong kind of value" in str(error):  # the sidecar puts it right
                 return False
             raise
         return _reaches(committed, partition, goal)

@@ -1,5 +1,6 @@
 """Tasks: the operations on tasks, and the logic behind them, once for all databases."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -23,6 +24,8 @@ from .model.tasks import (
 from .rows import Rows
 
 SQL = queries.load("storage", "tasks.sql")
+
+_UUID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 #: Shortest beginning of an id that stands for the whole.
 SHORTEST_PREFIX = 4
@@ -150,8 +153,8 @@ class Tasks(ABC):
         )
 
     async def _whole(self, task_id: str) -> str:
-        """The whole id: what is as long as a UUID is taken to be one."""
-        if len(task_id) >= 32:
+        """The whole id: a UUID is one."""
+        if _UUID.fullmatch(task_id):
             return task_id
         task = await self.get_task(task_id)
         if task is None:

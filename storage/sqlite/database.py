@@ -135,6 +135,7 @@ class SQLiteDatabase:
                         "name another with --sqlite, or make it writable for this user"
                     ) from error
                 writer = await _connect(path, connections)
+                await migrations.refuse_others(writer)
                 await writer.execute_fetchall("PRAGMA journal_mode = WAL")
                 await writer.execute_fetchall("PRAGMA synchronous = FULL")
                 await writer.execute_fetchall("PRAGMA foreign_keys = ON")

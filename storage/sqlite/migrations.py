@@ -40,6 +40,23 @@ def known() -> list[Migration]:
     return sorted(found)
 
 
+async def refuse_others(connection: aiosqlite.Connection) -> None:
+    """Check that the file is new, or one of ours; it is only read.
+
+    Raises:
+        SchemaMismatch: it is a database of another program.
+    """
+    tables = await connection.execute_fetchall(
+        "SELECT name FROM sqlite_master WHERE type = 'table'"
+    )
+    names = {str(row[0]) for row in tables}
+    if names and "schema_migrations" not in names:
+        raise SchemaMismatch(
+            f"the SQLite file is of another program (it has the tables "
+            f"{', '.join(sorted(names)[:5])}): name another file with --sqlite"
+        )
+
+
 async def run(connection: aiosqlite.Connection) -> list[Migration]:
     """Bring the schema up to date; return what was run.
 

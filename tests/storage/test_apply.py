@@ -1,0 +1,315 @@
+"""Batches with a position: each command takes effect once, whatever is delivered again."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import anyio
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from storage import ApplyResult, CommandRefused, FenceRefused, MemoryItem, Position, Task
+from storage.commands import Command
+from storage.model.memory import CreateItem, DeleteItem, ReinforceItem, UpdateItem
+from storage.model.tasks import CreateTask, DeleteTask, MoveTask, UpdateTask
+from storage.sqlite.adapter import SQLiteAdapter
+from tests.storage.rows import everything, query
+
+pytestmark = pytest.mark.anyio
+
+START = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def create(n: int, summary: str | None = None) -> CreateItem:
+    return CreateItem(
+        item=MemoryItem(
+            id=f"i-{n}",
+            agent_id="scout",
+            memory_type="event",
+            summary=summary or f"fact {n}",
+            created_at=START,
+            updated_at=START,
+        )
+    )
+
+
+def reinforce(n: int) -> ReinforceItem:
+    return ReinforceItem(agent_id="scout", item_id=f"i-{n}", at=START + timedelta(hours=n))
+
+
+def entries(*numbers: int) -> list[str]:
+    return [f"1000-{n}" for n in numbers]
+
+
+def at(n: int, *, fence: int = 1, epoch: str = "e1", partition: int = 0) -> Position:
+    return Position(partition, epoch, f"1000-{n}", fence)
+
+
+def counts(path: Path) -> list[int]:
+    rows = query(path, "SELECT reinforcement_count FROM memory_items ORDER BY id")
+    return [row[0] for row in rows]
+
+
+async def test_a_batch_that_is_applied_again_has_no_effect(
+    storage: SQLiteAdapter, path: Path
+) -> None:
+    batch: list[Command] = [create(1), reinforce(1), create(2, "FACT 1")]
+    first = await storage.apply(batch, position=at(3), entry_ids=entries(1, 2, 3))
+    assert first == ApplyResult(applied=3, skipped=0)
+    before = everything(path)
+    again = await storage.apply(batch, position=at(3, fence=2), entry_ids=entries(1, 2, 3))
+    assert again == ApplyResult(applied=0, skipped=3)
+    assert everything(path) == before
+    assert counts(path) == [3]
+    assert await storage.positions() == {0: at(3, fence=2)}
+
+
+async def test_of_an_overlapping_batch_the_rest_is_applied(
+    storage: SQLiteAdapter, path: Path
+) -> None:
+    await storage.apply([create(1), reinforce(1)], position=at(2), entry_ids=entries(1, 2))
+    result = await storage.apply(
+        [reinforce(1), create(2), reinforce(2)], position=at(10), entry_ids=entries(2, 9, 10)
+    )
+    assert result == ApplyResult(applied=2, skipped=1)
+    assert counts(path) == [2, 2]
+    assert await storage.positions() == {0: at(10)}, "10 is behind 9: ids are numbers, not text"
+
+
+async def test_entry_ids_compare_as_numbers_in_both_parts(storage: SQLiteAdapter) -> None:
+    for entry_id in ("9-9", "9-10", "10-0", "100-0"):
+        position = Position(0, "e1", entry_id, 1)
+        result = await storage.apply([create(1)], position=position, entry_ids=[entry_id])
+        assert result.applied == 1
+    with pytest.raises(ValueError, match="1 commands have 2 entry ids"):
+        await storage.apply([create(1)], position=at(1), entry_ids=entries(1, 2))
+
+
+async def test_an_older_lease_is_refused_and_nothing_applied(
+    storage: SQLiteAdapter, path: Path
+) -> None:
+    await storage.apply([create(1)], position=at(1, fence=7), entry_ids=entries(1))
+    before = everything(path)
+    with pytest.raises(FenceRefused, match="fence 7 by now; 6 is an older lease"):
+        await storage.apply([create(2)], position=at(2, fence=6), entry_ids=entries(2))
+    with pytest.raises(FenceRefused):
+        await storage.apply([create(2)], position=at(2, fence=6, epoch="e2"), entry_ids=entries(2))
+    with pytest.raises(FenceRefused):
+        await storage.apply([], position=at(2, fence=6))
+    assert everything(path) == before
+    assert await storage.positions() == {0: at(1, fence=7)}
+    await storage.apply([create(2)], position=at(2, fence=1, partition=1), entry_ids=entries(2))
+
+
+async def test_another_epoch_is_not_taken_for_the_old_one(
+    storage: SQLiteAdapter, path: Path
+) -> None:
+    await storage.apply([create(1)], position=at(5), entry_ids=entries(5))
+    result = await storage.apply([create(2)], position=at(1, epoch="e2"), entry_ids=entries(1))
+    assert result == ApplyResult(applied=1, skipped=0)
+    assert counts(path) == [1, 1]
+    assert await storage.positions() == {0: at(1, epoch="e2")}
+
+
+async def test_a_position_never_goes_back_in_its_epoch(storage: SQLiteAdapter, path: Path) -> None:
+    # A batch of nothing but garbage, read before another sidecar went on.
+    await storage.apply([create(1), reinforce(1)], position=at(3, fence=1), entry_ids=entries(2, 3))
+    await storage.apply([], position=at(1, fence=2), entry_ids=[])
+    assert await storage.positions() == {0: at(3, fence=2)}
+    result = await storage.apply([reinforce(1)], position=at(3, fence=2), entry_ids=entries(3))
+    assert result.skipped == 1
+    assert counts(path) == [2]
+    await storage.apply([], position=at(4, fence=2))
+    assert await storage.positions() == {0: at(4, fence=2)}
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        UpdateItem(agent_id="scout", item_id="nope", changes={"lesson": "x"}, at=START),
+        reinforce(99),
+        create(1, "another fact with an id that is taken"),
+        MoveTask(agent_id="scout", task_id="nope", status="completed", at=START),
+        UpdateTask(agent_id="scout", task_id="nope", changes={}, at=START),
+        CreateTask(by="scout", task=Task(id="t", title="", created_at=START, updated_at=START)),
+    ],
+    ids=lambda command: type(command).__name__,
+)
+async def test_a_command_that_breaks_a_rule_is_named_and_nothing_of_its_batch_applied(
+    storage: SQLiteAdapter, path: Path, bad: Command
+) -> None:
+    await storage.apply([create(1)], position=at(1), entry_ids=entries(1))
+    before = everything(path)
+    batch = [create(2), reinforce(1), bad, create(3), bad]
+    with pytest.raises(CommandRefused) as caught:
+        await storage.apply(batch, position=at(6), entry_ids=entries(2, 3, 4, 5, 6))
+    assert caught.value.index == 2
+    assert set(caught.value.refused) == {2, 4}, "all of them at once"
+    assert everything(path) == before
+    assert await storage.positions() == {0: at(1)}
+    good = [create(2), reinforce(1), create(3)]
+    await storage.apply(good, position=at(6), entry_ids=entries(2, 3, 5))
+    assert counts(path) == [2, 1, 1]
+
+
+async def test_a_thousand_bad_commands_hold_nobody_up_for_long(storage: SQLiteAdapter) -> None:
+    batch: list[Command] = []
+    for n in range(1, 501):
+        batch += [reinforce(10_000 + n), create(n)]
+    with anyio.fail_after(10):
+        with pytest.raises(CommandRefused) as caught:
+            await storage.apply(batch, position=at(1))
+        assert len(caught.value.refused) == 500
+        good = [command for n, command in enumerate(batch) if n not in caught.value.refused]
+        await storage.apply(good, position=at(1))
+    assert (await storage.stats()).memory_items == 500
+
+
+async def test_rows_and_position_come_together_or_not_at_all(
+    storage: SQLiteAdapter, path: Path
+) -> None:
+    query(
+        path,
+        "CREATE TRIGGER no_second AFTER INSERT ON memory_items WHEN new.id = 'i-2' "
+        "BEGIN SELECT RAISE(ABORT, 'not this one'); END",
+    )
+    with pytest.raises(CommandRefused, match="not this one") as caught:
+        await storage.apply([create(1), create(2)], position=at(2), entry_ids=entries(1, 2))
+    assert caught.value.refused.keys() == {1}
+    assert everything(path)["memory_items"] == []
+    assert await storage.positions() == {}
+    query(path, "DROP TRIGGER no_second")
+    query(
+        path,
+        "CREATE TRIGGER no_position AFTER INSERT ON positions "
+        "BEGIN SELECT RAISE(ABORT, 'no position'); END",
+    )
+    with pytest.raises(Exception, match="no position"):
+        await storage.apply([create(1)], position=at(1), entry_ids=entries(1))
+    assert everything(path)["memory_items"] == []
+
+
+async def test_commands_see_those_before_them(storage: SQLiteAdapter) -> None:
+    task = Task(id="t-1", agent_id="scout", title="x", created_at=START, updated_at=START)
+    after = msgspec.structs.replace(task, id="t-2", depends_on=["t-1"])
+    await storage.apply(
+        [
+            create(1),
+            UpdateItem(agent_id="scout", item_id="i-1", changes={"summary": "new"}, at=START),
+            create(2, "fact 1"),
+            create(3, "NEW"),
+            DeleteItem(agent_id="scout", item_id="i-2"),
+            CreateTask(by="scout", task=task),
+            CreateTask(by="scout", task=after),
+            MoveTask(agent_id="scout", task_id="t-1", status="completed", at=START),
+            DeleteTask(agent_id="scout", task_id="t-1"),
+        ]
+    )
+    view = storage.scoped("scout")
+    [item] = await view.memory.list_items()
+    assert (item.id, item.summary, item.reinforcement_count) == ("i-1", "new", 2)
+    [left] = await view.tasks.list_tasks()
+    assert (left.id, left.status) == ("t-2", "pending")
+
+
+# Any way of cutting the log into batches, with any of them delivered again, gives the same rows.
+
+_numbers = st.integers(0, 3)
+_facts = st.sampled_from(["one", "ONE ", "two", "three"])
+_commands = st.one_of(
+    st.builds(lambda fact: ("create", fact), _facts),
+    st.builds(lambda n: ("reinforce", n), _numbers),
+    st.builds(lambda n, fact: ("update", n, fact), _numbers, _facts),
+    st.builds(lambda n: ("delete", n), _numbers),
+    st.builds(lambda needs: ("task", needs), st.lists(_numbers, max_size=2, unique=True)),
+    st.builds(
+        lambda n, status: ("move", n, status),
+        _numbers,
+        st.sampled_from(["in_progress", "completed", "failed", "cancelled"]),
+    ),
+)
+
+
+def _command(n: int, plan: Sequence[Any]) -> Command:
+    now = START + timedelta(seconds=n)
+    match plan:
+        case ("create", fact):
+            item = msgspec.structs.replace(
+                create(n, fact).item, created_at=now, updated_at=now, id=f"i-{n % 7}"
+            )
+            return CreateItem(item=item)
+        case ("reinforce", which):
+            return ReinforceItem(agent_id="scout", item_id=f"i-{which}", at=now)
+        case ("update", which, fact):
+            changes = {"summary": fact}
+            return UpdateItem(agent_id="scout", item_id=f"i-{which}", changes=changes, at=now)
+        case ("delete", which):
+            return DeleteItem(agent_id="scout", item_id=f"i-{which}")
+        case ("task", needs):
+            task = Task(
+                id=f"t-{n % 5}",
+                agent_id="scout",
+                title=f"task {n}",
+                depends_on=[f"t-{which}" for which in needs],
+                created_at=now,
+                updated_at=now,
+            )
+            return CreateTask(by="scout", task=task)
+        case ("move", which, status):
+            return MoveTask(agent_id="scout", task_id=f"t-{which}", status=status, at=now)
+    raise AssertionError(plan)
+
+
+@asynccontextmanager
+async def fresh() -> AsyncIterator[tuple[SQLiteAdapter, Path]]:
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "memory.db"
+        async with SQLiteAdapter.open(path, dimensions=3) as storage:
+            yield storage, path
+
+
+async def deliver(
+    storage: SQLiteAdapter, commands: Sequence[Command], first: int, behind: int, fence: int
+) -> None:
+    """Apply the entries `first` to `behind`, as a sidecar would."""
+    batch = list(enumerate(commands))[first:behind]
+    while True:
+        try:
+            await storage.apply(
+                [command for _, command in batch],
+                position=at(behind, fence=fence),
+                entry_ids=entries(*(n + 1 for n, _ in batch)),
+            )
+        except CommandRefused as error:
+            batch = [row for n, row in enumerate(batch) if n not in error.refused]
+        else:
+            return
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_any_cut_into_batches_with_any_repeats_gives_the_same_rows(data: st.DataObject) -> None:
+    plans = data.draw(st.lists(_commands, min_size=1, max_size=25))
+    commands = [_command(n, plan) for n, plan in enumerate(plans)]
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(commands)))) | {len(commands)})
+    steps = []
+    for start, behind in zip([0, *cuts], cuts, strict=False):
+        # Delivered again from anywhere before, as after a crash between commit and trim.
+        steps.append((data.draw(st.integers(0, start)), behind))
+        if data.draw(st.booleans()):
+            steps.append((data.draw(st.integers(0, start)), data.draw(st.integers(0, behind))))
+
+    async def run() -> None:
+        async with fresh() as (whole, whole_path), fresh() as (cut, cut_path):
+            await deliver(whole, commands, 0, len(commands), fence=1)
+            for fence, (first, behind) in enumerate(steps, 1):
+                await deliver(cut, commands, first, max(first, behind), fence)
+            assert everything(cut_path) == everything(whole_path)
+            assert (await cut.positions())[0].entry_id == f"1000-{len(commands)}"
+
+    anyio.run(run)
