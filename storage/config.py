@@ -23,6 +23,7 @@ from .settings import (
     absolute_path,
     agreeing,
     backends,
+    lease,
     namespace,
     one_backend,
     one_side,
@@ -54,6 +55,8 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
         namespace: Prefix of every key in Redis.
         partitions: Partitions of the write log in a namespace that is new; an existing one keeps
             the number it was made with.
+        lease: Seconds that a sidecar's lease on a partition lasts: within them after a crash,
+            another sidecar takes over.
         home: Directory for state: databases, the embedded servers' files, `up.json`.
         sources: For each setting that was given: where. What is missing here is a default.
     """
@@ -66,6 +69,7 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
     sqlite_path: Path = Path("argentbus.db")
     namespace: str = "argent"
     partitions: int = 4
+    lease: float = 10.0
     home: Path = Path()
     sources: dict[str, Source] = msgspec.field(default_factory=dict)
 
@@ -81,7 +85,7 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
         Args:
             options: By this class's attribute names; what is None was not given.
             env: The environment: `ARGENTBUS_REDIS_URL`, `_POSTGRES_URL`, `_SQLITE_PATH`,
-                `_BACKEND`, `_NAMESPACE`, `_PARTITIONS`, `_HOME`.
+                `_BACKEND`, `_NAMESPACE`, `_PARTITIONS`, `_LEASE`, `_HOME`.
             path: The settings file; by default `~/.argentos/argent.json`, which may be missing.
 
         Raises:
@@ -115,6 +119,7 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
             "sqlite_path": str(self.sqlite_path),
             "namespace": self.namespace,
             "partitions": self.partitions,
+            "lease": self.lease,
             "home": str(self.home),
         }
 
@@ -158,6 +163,7 @@ _SETTINGS: Final = (
     _Setting(
         "partitions", "--partitions", "ARGENTBUS_PARTITIONS", _key("partitions"), partition_count
     ),
+    _Setting("lease", "--lease", "ARGENTBUS_LEASE", _key("lease"), lease),
 )
 
 

@@ -20,6 +20,7 @@ _FILE_KEYS: Final = {
         "sqlite",
         "namespace",
         "partitions",
+        "lease",
     ),
     "redis": ("url", "host", "port", "username", "password", "db", "tls"),
     "postgres": ("url", "connectionString", "host", "port", "database", "user", "password"),
@@ -101,6 +102,17 @@ def namespace(value: Any, _base: Path) -> str:
 def partition_count(value: Any, _base: Path) -> int:
     """Check a number of partitions; the environment gives it as text."""
     return _whole(value, 1, 1024)
+
+
+def lease(value: Any, _base: Path) -> float:
+    """Check the seconds that a lease lasts; the environment gives them as text."""
+    try:
+        seconds = float(value) if isinstance(value, str) else value
+    except ValueError:
+        seconds = None
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 1 <= seconds <= 600:
+        raise Expectation(f"is {_shown(value)}, should be seconds, from 1 to 600")
+    return float(seconds)
 
 
 def redis_url(value: Any, _base: Path) -> str:

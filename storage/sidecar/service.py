@@ -2,7 +2,6 @@
 
 import logging
 import signal
-from typing import Final
 
 import anyio
 
@@ -18,19 +17,13 @@ from .report import Report
 
 log = logging.getLogger("argentbus.sidecar")
 
-#: Seconds that a lease on a partition lasts.
-LEASE: Final = 10.0
 
-
-async def run_sidecar(
-    config: StorageConfig, *, lease: float = LEASE, ready: anyio.Event | None = None
-) -> None:
+async def run_sidecar(config: StorageConfig, *, ready: anyio.Event | None = None) -> None:
     """Write and answer until SIGTERM or SIGINT, or until cancelled.
 
     What is being applied when the signal comes is finished; the rest waits in Redis.
 
     Args:
-        lease: Seconds after a crash within which another sidecar takes over.
         ready: Set when it is up.
 
     Raises:
@@ -39,7 +32,7 @@ async def run_sidecar(
     """
     async with (
         open_storage(config) as storage,
-        Bus.connect(config.redis_url, namespace=config.namespace, ttl=lease) as bus,
+        Bus.connect(config.redis_url, namespace=config.namespace, ttl=config.lease) as bus,
         bus.join(f"sidecar-{new_id()[-8:]}", role="sidecar") as agent,
     ):
         partitions = await partition_count(bus, config.partitions)
@@ -48,7 +41,7 @@ async def run_sidecar(
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_stop_on_signal, tasks.cancel_scope)
             for partition in range(partitions):
-                writer = PartitionWriter(partition, agent, storage, report, lease=lease)
+                writer = PartitionWriter(partition, agent, storage, report, lease=config.lease)
                 tasks.start_soon(writer.run)
             tasks.start_soon(answer_reads, agent, storage)
             tasks.start_soon(report.run, agent, storage)

@@ -28,7 +28,11 @@ async def storage(path: Path) -> AsyncIterator[SQLiteAdapter]:
 def config(redis_server: Any, namespace: str, path: Path) -> StorageConfig:
     """Settings for a sidecar on the session's Redis."""
     return StorageConfig(
-        redis_url=redis_server.url, namespace=namespace, sqlite_path=path, partitions=2
+        redis_url=redis_server.url,
+        namespace=namespace,
+        sqlite_path=path,
+        partitions=2,
+        lease=1.0,
     )
 
 

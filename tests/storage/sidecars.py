@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import anyio
-import psutil
 
 from bus import Bus
 from bus.scope import background
@@ -21,10 +20,10 @@ ROOT = Path(__file__).parents[2]
 
 
 @asynccontextmanager
-async def sidecar(config: StorageConfig, *, lease: float = 2.0) -> AsyncIterator[None]:
+async def sidecar(config: StorageConfig) -> AsyncIterator[None]:
     """A sidecar in this process, until the context ends."""
     ready = anyio.Event()
-    async with background(lambda: run_sidecar(config, lease=lease, ready=ready)):
+    async with background(lambda: run_sidecar(config, ready=ready)):
         await ready.wait()
         yield
 
@@ -38,6 +37,7 @@ def environment(config: StorageConfig) -> dict[str, str]:
         "ARGENTBUS_SQLITE_PATH": str(config.sqlite_path),
         "ARGENTBUS_HOME": str(config.sqlite_path.parent / "home"),
         "ARGENTBUS_PARTITIONS": str(config.partitions),
+        "ARGENTBUS_LEASE": str(config.lease),
         "HOME": str(config.sqlite_path.parent / "home"),
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
     }
@@ -83,8 +83,3 @@ async def until_it_holds(bus: Bus, sidecar: subprocess.Popen[bytes], partitions:
         return len((await holders(bus)).get(sidecar.pid, ())) == partitions
 
     await eventually(so, timeout=20)
-
-
-def descendants_are_gone(pid: int) -> bool:
-    """Whether the process `pid` runs no more."""
-    return not psutil.pid_exists(pid)

@@ -55,6 +55,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
             "ARGENTBUS_BACKEND": "dual",
             "ARGENTBUS_NAMESPACE": "crew",
             "ARGENTBUS_PARTITIONS": "8",
+            "ARGENTBUS_LEASE": "2.5",
             "ARGENTBUS_HOME": "/data",
         },
     )
@@ -67,6 +68,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         "sqlite_path": "/data/my memory.db",
         "namespace": "crew",
         "partitions": 8,
+        "lease": 2.5,
         "home": "/data",
     }
 
@@ -133,6 +135,9 @@ def test_passwords_are_never_shown(tmp_path: Path) -> None:
         ({"sqlite": {"path": ""}}, "storage.sqlite.path", "not a path"),
         ({"namespace": "a b"}, "storage.namespace", "1 to 64 characters"),
         ({"partitions": 0}, "storage.partitions", "from 1 to 1024"),
+        ({"lease": 0.5}, "storage.lease", "should be seconds, from 1 to 600"),
+        ({"lease": True}, "storage.lease", "is True, should be seconds"),
+        ({"lease": "soon"}, "storage.lease", "is 'soon', should be seconds"),
         ([], "storage", "a JSON object"),
     ],
 )
