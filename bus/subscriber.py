@@ -94,7 +94,9 @@ class Subscriber:
             finally:
                 self._connection = None
                 for channel in self._channels.values():
-                    channel.confirmed = anyio.Event()
+                    # Who waits for a confirmation goes on waiting, for that of the next connection.
+                    if channel.confirmed.is_set():
+                        channel.confirmed = anyio.Event()
             await anyio.sleep(next(delays))
 
     async def _confirmation(self, channel: _Channel) -> None:

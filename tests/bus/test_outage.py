@@ -55,3 +55,23 @@ async def test_a_living_consumer_keeps_its_deliveries_and_a_dead_one_does_not(
             tasks.cancel_scope.cancel()
         assert (await queue.statistics()).length == 0
     assert seen == [(1, 2)]
+
+
+async def test_who_subscribes_while_the_connection_breaks_is_confirmed_by_the_next_one(
+    own_redis: Any, namespace: str
+) -> None:
+    async with Bus.connect(own_redis.url, namespace=namespace) as bus:
+        async with bus.topic("first", Job).subscribe(), anyio.create_task_group() as tasks:
+            own_redis.freeze()
+            subscribed = anyio.Event()
+
+            async def subscribe() -> None:
+                async with bus.topic("second", Job).subscribe():
+                    subscribed.set()
+
+            tasks.start_soon(subscribe)
+            await anyio.wait_all_tasks_blocked()  # it has asked, and nobody answers
+            own_redis.kill()
+            own_redis.start()
+            with anyio.fail_after(5):
+                await subscribed.wait()
