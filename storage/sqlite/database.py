@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import aiosqlite
 import anyio
+import anyio.to_thread
 
 from storage.database import Row, Violation
 from storage.errors import DatabaseUnavailable, InvalidValue
@@ -136,7 +137,7 @@ class SQLiteDatabase:
                     ) from error
                 writer = await _connect(path, connections)
                 await migrations.refuse_others(writer)
-                await writer.execute_fetchall("PRAGMA journal_mode = WAL")
+                await _use_wal(writer)
                 await writer.execute_fetchall("PRAGMA synchronous = FULL")
                 await writer.execute_fetchall("PRAGMA foreign_keys = ON")
                 await migrations.run(writer)
@@ -178,7 +179,28 @@ class SQLiteDatabase:
                         await self._writer.rollback()
 
 
+async def _use_wal(connection: aiosqlite.Connection) -> None:
+    """Switch the file to WAL: SQLite does not wait for others that do so at the same time."""
+    give_up = anyio.current_time() + BUSY
+    while True:
+        try:
+            await connection.execute_fetchall("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or anyio.current_time() >= give_up:
+                raise
+            await anyio.sleep(0.02)
+        else:
+            return
+
+
 async def _connect(path: Path, opened: list[aiosqlite.Connection]) -> aiosqlite.Connection:
-    connection = await aiosqlite.connect(path, timeout=BUSY, isolation_level=None)
+    connection = aiosqlite.connect(path, timeout=BUSY, isolation_level=None)
+    try:
+        await connection
+    except BaseException:
+        # aiosqlite leaves its thread to itself; it must not outlive the event loop.
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(connection._thread.join)
+        raise
     opened.append(connection)
     return connection

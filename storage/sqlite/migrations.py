@@ -64,13 +64,15 @@ async def run(connection: aiosqlite.Connection) -> list[Migration]:
         SchemaMismatch: the file is newer than this program, or a migration it has was another one.
     """
     migrations = known()
+    # A file that is up to date is opened also while somebody else holds its write lock.
+    if await connection.execute_fetchall(
+        "SELECT 1 FROM sqlite_master WHERE name = 'schema_migrations'"
+    ) and not await _pending(connection, migrations):
+        return []
     await connection.execute_fetchall("BEGIN IMMEDIATE")
     try:
         await connection.execute_fetchall(_LEDGER)
-        rows = await connection.execute_fetchall("SELECT version, checksum FROM schema_migrations")
-        applied: dict[int, str] = {int(version): str(checksum) for version, checksum in rows}
-        _check(applied, migrations)
-        pending = [migration for migration in migrations if migration.version not in applied]
+        pending = await _pending(connection, migrations)
         for migration in pending:
             for statement in statements(migration.sql):
                 await connection.execute_fetchall(statement)
@@ -83,6 +85,15 @@ async def run(connection: aiosqlite.Connection) -> list[Migration]:
         await connection.rollback()
         raise
     return pending
+
+
+async def _pending(
+    connection: aiosqlite.Connection, migrations: list[Migration]
+) -> list[Migration]:
+    rows = await connection.execute_fetchall("SELECT version, checksum FROM schema_migrations")
+    applied = {int(version): str(checksum) for version, checksum in rows}
+    _check(applied, migrations)
+    return [migration for migration in migrations if migration.version not in applied]
 
 
 def _check(applied: dict[int, str], migrations: list[Migration]) -> None:

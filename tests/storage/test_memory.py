@@ -202,6 +202,21 @@ async def test_others_see_family_and_public_and_nothing_else(storage: SQLiteAdap
     assert len(everything) == 4
 
 
+async def test_what_others_keep_for_themselves_does_not_crowd_out_what_one_may_see(
+    storage: SQLiteAdapter,
+) -> None:
+    theirs, mine = storage.scoped("a").memory, storage.scoped("b").memory
+    for n in range(150):  # more than a list of candidates holds, all of them better
+        await theirs.create_item(
+            summary=f"apple apple {n}", memory_type="event", embedding=[1, 0, 0]
+        )
+    item = await mine.create_item(
+        summary="one apple among many other words", memory_type="event", embedding=[0, 1, 0.1]
+    )
+    assert [hit.item.id for hit in await mine.search("", embedding=[1, 0, 0])] == [item.id]
+    assert [hit.item.id for hit in await mine.search("apple")] == [item.id]
+
+
 async def test_nobody_changes_what_is_anothers(storage: SQLiteAdapter) -> None:
     item = await storage.scoped("a").memory.create_item(
         summary="mine", memory_type="event", visibility="public"

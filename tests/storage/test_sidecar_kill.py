@@ -212,6 +212,27 @@ async def test_a_writer_of_an_older_lease_is_refused_whatever_it_has_read(
         assert await log.length() == 1, "what is not committed is not trimmed"
 
 
+async def test_a_writer_that_was_refused_by_its_fence_tries_again_with_a_new_lease(
+    bus: Bus, storage: SQLiteAdapter, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with bus.join("scout") as scout:
+        client = StorageClient(scout, dimensions=3)
+        await client.memory.create_item(summary="waits", memory_type="event")
+        partition = partition_of("scout", 4)
+        await storage.apply([], position=Position(partition, "e", "1-1", 2**62))
+        writer = PartitionWriter(partition, scout, storage, Report("sqlite"), lease=1.0)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(writer.run)
+            await eventually(lambda: "is an older lease" in caplog.text)
+            assert rows(path) == 0
+            with closing(sqlite3.connect(path)) as connection:
+                connection.execute("UPDATE positions SET fence = 1")
+                connection.commit()
+            await client.flush(10)
+            tasks.cancel_scope.cancel()
+    assert rows(path) == 1
+
+
 async def test_sigterm_ends_a_sidecar_in_good_order(
     bus: Bus, config: StorageConfig, path: Path, tmp_path: Path
 ) -> None:

@@ -150,8 +150,7 @@ async def test_a_lock_that_another_holds_is_waited_for_and_then_named(
         with locked(path):
             with pytest.raises(DatabaseUnavailable, match=r"locked: another process .* 0\.2 s"):
                 await storage.apply([create(1)], position=at(1))
-            with pytest.raises(DatabaseUnavailable, match="locked"):
-                await opens(path)
+            await opens(path)
             assert await storage.scoped("scout").memory.list_items() == [], "reads go on"
         await storage.apply([create(1)], position=at(1))
         assert (await storage.stats()).memory_items == 1
@@ -166,6 +165,17 @@ async def test_a_lock_that_another_holds_is_waited_for_and_then_named(
             tasks.start_soon(storage.apply, [create(2)])
             await anyio.sleep(0.2)  # it waits meanwhile
     assert len(everything(path)["memory_items"]) == 2
+
+
+async def test_a_new_file_that_another_has_locked_is_not_half_made(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY", 0.2)
+    with locked(path):
+        with pytest.raises(DatabaseUnavailable, match="locked: another process"):
+            await opens(path)
+    assert query(path, "SELECT * FROM sqlite_master") == []
+    await opens(path)
 
 
 async def test_a_full_disk_is_said_to_be_full_and_nothing_is_half_written(path: Path) -> None:
