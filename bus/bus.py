@@ -141,9 +141,11 @@ class Bus:
             listed=True,
         )
 
-    def lock(self, name: str, *, ttl: float = 30.0, wait: float | None = None) -> Lock:
+    def lock(
+        self, name: str, *, ttl: float = 30.0, wait: float | None = None, above: int = 0
+    ) -> Lock:
         """The lock `name`, to be used once as a context manager. See `Lock`."""
-        return Lock(self, name, ttl=ttl, wait=wait)
+        return Lock(self, name, ttl=ttl, wait=wait, above=above)
 
     def log(self, name: str) -> Log:
         """The append-only log `name`."""

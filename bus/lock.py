@@ -72,19 +72,23 @@ class Lock:
     Args:
         ttl: Seconds that a lease lasts; it is renewed every third of it.
         wait: Seconds to wait for the lock. None: as long as it takes. 0: do not wait.
+        above: A fence that was seen where it is checked: the lease's own is greater.
 
     Raises:
         LockNotAcquired: it was not free in time.
         BusUnavailable: Redis could not be reached.
     """
 
-    def __init__(self, bus: "Bus", name: str, *, ttl: float, wait: float | None) -> None:
+    def __init__(
+        self, bus: "Bus", name: str, *, ttl: float, wait: float | None, above: int = 0
+    ) -> None:
         self.name = check_name("lock", name)
         if ttl < 0.05:
             raise ValueError(f"a lease of {ttl:g} s cannot be renewed in time: use 0.05 or more")
         self._bus = bus
         self._ttl = ttl
         self._wait = wait
+        self._above = above
         self._key = bus.keys.lock(name)
         self._cm = self._hold()
 
@@ -136,7 +140,12 @@ class Lock:
         won, answer = await self._bus.link.run(
             _ACQUIRE,
             [self._key, f"{self._key}:fence", f"{self._key}:waiters", f"{self._key}:alive"],
-            [token, int(self._ttl * 1000), int(WAITER_TTL * 1000) if waits else 0],
+            [
+                token,
+                int(self._ttl * 1000),
+                int(WAITER_TTL * 1000) if waits else 0,
+                self._above,
+            ],
         )
         if not won:
             return None, max(0.001, int(answer) / 1000)

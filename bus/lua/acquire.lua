@@ -1,8 +1,10 @@
 -- Take a lock, or stand in line for it.
 -- KEYS  lock, fence, waiters zset (by arrival), waiters' liveness zset (by expiry time)
--- ARGV  token, TTL in ms, ms for which this waiter counts as alive (0: do not wait)
+-- ARGV  token, TTL in ms, ms for which this waiter counts as alive (0: do not wait), a fence to
+--       exceed
 -- Returns {1, fence} with the lock, {0, ms after which to try again} without.
--- The fence is max(last + 1, server time in us): it grows even where the counter was lost.
+-- The fence is max(last + 1, server time in us): it grows even where the counter was lost; and above
+-- what the holder knows to have been seen, where the clock went back as well.
 local token = ARGV[1]
 local time = redis.call('TIME')
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
@@ -19,7 +21,7 @@ end
 local first = redis.call('ZRANGE', KEYS[3], 0, 0)[1]
 if not holder and (not first or first == token) then
   local last = tonumber(redis.call('GET', KEYS[2]) or '0')
-  local fence = string.format('%.0f', math.max(last + 1, now_us))
+  local fence = string.format('%.0f', math.max(last + 1, now_us, tonumber(ARGV[4]) + 1))
   redis.call('SET', KEYS[1], token, 'PX', ARGV[2])
   redis.call('SET', KEYS[2], fence, 'EX', 604800)
   redis.call('ZREM', KEYS[3], token)

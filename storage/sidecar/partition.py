@@ -13,7 +13,6 @@ from bus import (
     DASHBOARD,
     Agent,
     BusError,
-    BusUnavailable,
     DashboardEvent,
     LockLost,
     LogEntry,
@@ -67,7 +66,10 @@ class PartitionWriter:
         delays = backoff(0.1, 5.0)
         while True:
             try:
-                async with self._bus.lock(f"storage:{self._partition}", ttl=self._lease) as lease:
+                name, stored = f"storage:{self._partition}", await self._stored()
+                # Redis may have lost its counter, and be on a machine whose clock is behind.
+                above = stored.fence if stored else 0
+                async with self._bus.lock(name, ttl=self._lease, above=above) as lease:
                     delays = backoff(0.1, 5.0)
                     self._report.partitions.add(self._partition)
                     await self._write(lease.fence)
@@ -172,7 +174,7 @@ class PartitionWriter:
         """Publish a notice: who misses it looks for itself."""
         try:
             await topic.publish(body)
-        except BusUnavailable as error:
+        except BusError as error:
             log.debug("%s: %s", topic.name, error)
 
     async def _tell(self, batch: Batch) -> None:
@@ -183,10 +185,11 @@ class PartitionWriter:
             ("memory_stored", "memory change", items),
             ("task_update", "task change", tasks),
         ):
-            for agent, count in counts.items():
-                detail = f"{count} {noun}{'s' if count > 1 else ''} in the database"
-                event = DashboardEvent(kind, agent, detail, time.time())
-                await self._publish(dashboard, event)
+            async with anyio.create_task_group() as notices:
+                for agent, count in counts.items():
+                    detail = f"{count} {noun}{'s' if count > 1 else ''} in the database"
+                    event = DashboardEvent(kind, agent, detail, time.time())
+                    notices.start_soon(self._publish, dashboard, event)
 
 
 def _committed(position: Position) -> Committed:

@@ -158,3 +158,12 @@ async def test_a_lock_survives_broken_connections(bus: Bus) -> None:
             before = lease.remaining
             await eventually(lambda before=before: lease.remaining != before)  # type: ignore[misc]
     assert lease.remaining > 0
+
+
+async def test_a_fence_is_above_what_the_holder_has_seen(bus: Bus) -> None:
+    async with bus.lock("job", ttl=5) as lease:
+        seen = lease.fence + 10**12
+    async with bus.lock("job", ttl=5, above=seen) as lease:
+        assert lease.fence == seen + 1
+    async with bus.lock("job", ttl=5) as lease:
+        assert lease.fence == seen + 2
