@@ -115,7 +115,7 @@ class Appender:
             epoch, *batch.ids = await self._link.run(
                 _APPEND, lane.keys, (first, REMEMBER, new_id(), *batch.messages)
             )
-            batch.epoch = epoch.decode()
+            batch.epoch = epoch.decode(errors="replace")
         except BusError as error:
             batch.error = error
         except BaseException:

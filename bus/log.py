@@ -162,7 +162,7 @@ class Log:
 
         Another epoch means that Redis lost the stream: entry ids of two epochs do not compare.
         """
-        return (await self._call("GET", self._epoch_key) or b"").decode()
+        return (await self._call("GET", self._epoch_key) or b"").decode(errors="replace")
 
     async def length(self) -> int:
         """How many entries there are."""

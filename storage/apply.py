@@ -8,7 +8,7 @@ import msgspec
 from . import queries
 from .commands import Command
 from .database import Database, Transaction, Violation
-from .errors import CommandRefused, FenceRefused, NotFound
+from .errors import CommandRefused, DatabaseUnavailable, FenceRefused, NotFound
 from .memory import MemoryWrites
 from .model.memory import CreateItem, MemoryCommand
 from .model.tasks import CreateTask
@@ -99,9 +99,15 @@ class Applier:
         return stored
 
     async def _put(self, transaction: Transaction, position: Position) -> None:
-        await transaction.fetch(
-            _SQL["put"], position.partition, position.epoch, position.entry_id, position.fence
-        )
+        try:
+            await transaction.fetch(
+                _SQL["put"], position.partition, position.epoch, position.entry_id, position.fence
+            )
+        except Violation as error:
+            raise DatabaseUnavailable(
+                f"the position of partition {position.partition} cannot be stored ({error}): is "
+                "the schema of the database as this program made it?"
+            ) from error
 
     async def _apply_run(
         self,

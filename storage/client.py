@@ -83,6 +83,7 @@ class StorageClient:
         if not place.entry_id:
             # A retry found its entry in the log already: the newest one is at or behind it.
             place = Place(place.epoch, await log.last_id())
+            self._lost = self._lost or await log.epoch() != place.epoch
         self._note(place)
 
     def _note(self, place: Place) -> None:

@@ -7,7 +7,15 @@ import anyio
 import msgspec
 import pytest
 
-from storage import ApplyResult, CommandRefused, FenceRefused, MemoryItem, Position, Task
+from storage import (
+    ApplyResult,
+    CommandRefused,
+    DatabaseUnavailable,
+    FenceRefused,
+    MemoryItem,
+    Position,
+    Task,
+)
 from storage.commands import Command
 from storage.model.memory import CreateItem, DeleteItem, ReinforceItem, UpdateItem
 from storage.model.tasks import CreateTask, DeleteTask, MoveTask, UpdateTask
@@ -183,7 +191,7 @@ async def test_rows_and_position_come_together_or_not_at_all(
         "CREATE TRIGGER no_position AFTER INSERT ON positions "
         "BEGIN SELECT RAISE(ABORT, 'no position'); END",
     )
-    with pytest.raises(Exception, match="no position"):
+    with pytest.raises(DatabaseUnavailable, match=r"position of partition 0 .*\(no position\)"):
         await storage.apply([create(1)], position=at(1), entry_ids=entries(1))
     assert everything(path)["memory_items"] == []
 

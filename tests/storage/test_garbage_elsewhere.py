@@ -11,7 +11,7 @@ import pytest
 
 from bus import Bus, BusError
 from bus.envelope import wrap
-from storage import InvalidValue, StorageConfig
+from storage import InvalidValue, StorageConfig, WritesLost
 from storage.client import StorageClient
 from storage.log import COMMITTED, Committed, committed_name, log_of, partition_of
 from storage.reads import READS
@@ -220,4 +220,21 @@ async def test_a_log_that_is_no_stream_stops_its_own_partition_only(
         mended = StorageClient(scout)
         await mended.memory.create_item(summary="x", memory_type="event")
         await mended.flush(10)
+    assert query(path, "SELECT count(*) FROM memory_items") == [(2,)]
+
+
+async def test_an_epoch_that_is_garbage_is_an_epoch_like_any_other(
+    bus: Bus, config: StorageConfig, path: Path
+) -> None:
+    async with bus.join("scout") as scout:
+        client = StorageClient(scout)
+        await client.memory.create_item(summary="before", memory_type="event")
+        key = f"{log_of(bus, partition_of('scout', 4)).key}:epoch"
+        await bus.link.call("SET", key, b"\xff\x00")
+        after = StorageClient(scout)
+        await after.memory.create_item(summary="after", memory_type="event")
+        async with sidecar(config):
+            await after.flush(10)
+            with pytest.raises(WritesLost):  # as far as this one can tell
+                await client.flush(10)
     assert query(path, "SELECT count(*) FROM memory_items") == [(2,)]
