@@ -1,23 +1,20 @@
 """The bus beside bare drivers: put, put to acknowledged in another process, request, lock."""
 
-import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import anyio
 import msgspec
 import redis.asyncio
-from anyio.abc import Process
-from anyio.streams.buffered import BufferedByteReceiveStream
-from coredis import Redis
 
 from bus import Bus
 from bus.envelope import new_id
 
-from .figures import Figure, median, percentile
-from .worker import Payload
+from .figures import Figure, median
+from .load import Load, measure
+from .systems import BARE, OURS, Payload
 
 TEXT = "x" * 120
 
@@ -60,57 +57,14 @@ async def _rate(work: Callable[[int], Coroutine[Any, Any, None]], count: int, ta
     return count // tasks * tasks / (time.perf_counter() - started)
 
 
-@asynccontextmanager
-async def _worker(
-    kind: str, url: str, namespace: str, count: int
-) -> AsyncGenerator[tuple[Process, BufferedByteReceiveStream]]:
-    command = [sys.executable, "-m", "argentbus.bench.worker", kind, url, namespace, str(count)]
-    async with await anyio.open_process(command, stderr=None) as process:
-        assert process.stdout is not None
-        lines = BufferedByteReceiveStream(process.stdout)
-        try:
-            await lines.receive_until(b"\n", 100)
-            yield process, lines
-        finally:
-            if process.returncode is None:
-                process.kill()
-
-
-async def _latencies(lines: BufferedByteReceiveStream) -> list[float]:
-    line = await lines.receive_until(b"\n", 1 << 28)
-    return msgspec.json.decode(line, type=list[float])
-
-
 async def end_to_end(url: str, count: int) -> Figure:
     """Messages a second from put to handled and acknowledged in another process."""
-    namespace = f"bench-{new_id()}"
-    async with (
-        _worker("bus", url, namespace, count) as (_, lines),
-        Bus.connect(url, namespace=namespace) as bus,
-    ):
-        queue = bus.queue("bench", Payload)
-
-        async def publish(n: int) -> None:
-            for _ in range(n):
-                await queue.put(Payload(time.time(), TEXT))
-
-        started = time.perf_counter()
-        await _rate(publish, count, 500)
-        await _latencies(lines)
-        ours = count / (time.perf_counter() - started)
-    async with _worker("bare", url, namespace, count) as (_, lines), Redis.from_url(url) as client:
-        encode = msgspec.msgpack.Encoder().encode
-        started = time.perf_counter()
-        for _ in range(count // 500):
-            async with client.pipeline(transaction=False) as pipeline:
-                for _ in range(500):
-                    pipeline.xadd(f"{namespace}:bare", {"e": encode(Payload(time.time(), TEXT))})
-        await _latencies(lines)
-        bare = count / (time.perf_counter() - started)
+    ours = await measure(OURS, url, Load(count))
+    bare = await measure("bare_pipelined", url, Load(count, publishers=1))
     return Figure(
         path="put -> handled and acked, two processes",
-        ours=ours,
-        bare=bare,
+        ours=ours.rate,
+        bare=bare.rate,
         unit="/s",
         beside="coredis: pipelines of 500 XADD, XREADGROUP COUNT 1000, one XACK",
     )
@@ -118,31 +72,16 @@ async def end_to_end(url: str, count: int) -> Figure:
 
 async def latency(url: str, count: int) -> list[Figure]:
     """Milliseconds from put to handler in another process, one message at a time."""
-    namespace = f"bench-{new_id()}"
-    async with (
-        _worker("bus", url, namespace, count) as (_, lines),
-        Bus.connect(url, namespace=namespace) as bus,
-    ):
-        queue = bus.queue("bench", Payload)
-        for _ in range(count):
-            await queue.put(Payload(time.time(), TEXT))
-            await anyio.sleep(0.002)
-        ours = await _latencies(lines)
-    async with _worker("bare", url, namespace, count) as (_, lines), Redis.from_url(url) as client:
-        encode = msgspec.msgpack.Encoder().encode
-        for _ in range(count):
-            await client.xadd(f"{namespace}:bare", {"e": encode(Payload(time.time(), TEXT))})
-            await anyio.sleep(0.002)
-        bare = await _latencies(lines)
+    ours, bare = [await measure(name, url, Load(count, rate=400)) for name in (OURS, BARE)]
     return [
         Figure(
-            path=f"put -> handler at low load, p{share * 100:.0f}",
-            ours=percentile(ours, share),
-            bare=percentile(bare, share),
+            path=f"put -> handler at low load, {name}",
+            ours=getattr(ours, name),
+            bare=getattr(bare, name),
             unit="ms",
             beside="coredis: XADD -> XREADGROUP",
         )
-        for share in (0.5, 0.99)
+        for name in ("p50", "p99")
     ]
 
 

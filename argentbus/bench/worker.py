@@ -1,67 +1,65 @@
 """The other process of a measurement: consumes, and says on standard output when it is done.
 
-Run as `python -m argentbus.bench.worker KIND URL NAMESPACE COUNT`.
+Run as `python -m argentbus.bench.worker SYSTEM URL CHANNEL COUNT`. It prints `ready`, and at the
+end one line of JSON: a `Report`.
 """
 
+import resource
 import sys
 import time
-from typing import cast
 
 import msgspec
-from coredis import Redis
 
 from argentbus.loop import run
-from bus import Bus
+
+from .figures import percentile
+from .systems import Payload, load
 
 
-class Payload(msgspec.Struct):
-    """What is sent: 200 bytes or so with its envelope."""
+class Report(msgspec.Struct):
+    """What the consuming process has seen.
 
-    sent: float
-    text: str
+    Attributes:
+        p50, p99: Milliseconds from put to handler.
+        cpu: Seconds of processor time that it took.
+    """
+
+    p50: float
+    p99: float
+    cpu: float
 
 
-def say(word: str) -> None:
+def cpu() -> float:
+    """Seconds of processor time that this process has taken."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def say(line: str) -> None:
     """Tell the measuring process."""
-    sys.stdout.write(f"{word}\n")
+    sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
-async def consume(url: str, namespace: str, count: int) -> None:
-    """Handle and acknowledge `count` deliveries; report their latencies in ms."""
-    latencies = []
-    async with (
-        Bus.connect(url, namespace=namespace) as bus,
-        bus.queue("bench", Payload).consume("bench", prefetch=1000) as deliveries,
-    ):
-        say("ready")
-        for _ in range(count):
-            async with await anext(deliveries) as delivery:
-                latencies.append((time.time() - delivery.body.sent) * 1000)
-        await deliveries.settlements.flush()
-        say(msgspec.json.encode(latencies).decode())
-
-
-async def consume_bare(url: str, namespace: str, count: int) -> None:
-    """The same with nothing but the driver: XREADGROUP COUNT 1000 and one XACK for all."""
-    key = f"{namespace}:bare"
-    decode = msgspec.msgpack.Decoder(Payload).decode
+async def consume(name: str, url: str, channel: str, count: int) -> None:
+    """Handle and acknowledge `count` payloads, and report."""
     latencies: list[float] = []
-    async with Redis.from_url(url) as redis:
-        await redis.xgroup_create(key, "bench", identifier="0", mkstream=True)
+    began = 0.0
+
+    def ready() -> None:
+        nonlocal began
+        began = cpu()
         say("ready")
-        while len(latencies) < count:
-            streams = await redis.xreadgroup(
-                "bench", "one", streams={key: ">"}, count=1000, block=5000
-            )
-            for entries in (streams or {}).values():
-                for entry in entries:
-                    body = decode(cast("bytes", entry.field_values[b"e"]))
-                    latencies.append((time.time() - body.sent) * 1000)
-                await redis.xack(key, "bench", [entry.identifier for entry in entries])
-        say(msgspec.json.encode(latencies).decode())
+
+    def handle(payload: Payload) -> bool:
+        latencies.append((time.time() - payload.sent) * 1000)
+        return len(latencies) >= count
+
+    await load(name).consume(url, channel, ready, handle)
+    report = Report(percentile(latencies, 0.5), percentile(latencies, 0.99), cpu() - began)
+    say(msgspec.json.encode(report).decode())
 
 
 if __name__ == "__main__":
-    _, kind, url, namespace, count = sys.argv
-    run(consume if kind == "bus" else consume_bare, url, namespace, int(count))
+    _, name, url, channel, count = sys.argv
+    run(consume, name, url, channel, int(count))

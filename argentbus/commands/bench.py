@@ -11,9 +11,11 @@ from rich.table import Table
 
 from argentbus.bench import bus, sidecar
 from argentbus.bench.figures import Figure
+from argentbus.bench.peers import SIZES, Row, compare, nats_server, redis_benchmark
 from argentbus.embedded import EmbeddedRedis, free_port
 from argentbus.loop import run
 from argentbus.options import json_option, print_json
+from bus.address import parse_url
 
 Measurement = Callable[[str, float], Awaitable[Figure | list[Figure]]]
 
@@ -37,8 +39,11 @@ AREAS: Final[dict[str, list[Measurement]]] = {
 @click.argument("areas", nargs=-1, type=click.Choice(sorted(AREAS)))
 @click.option("--redis-url", metavar="URL", help="Measure on this Redis, not an embedded one.")
 @click.option("--quick", is_flag=True, help="A twentieth of the messages: rough figures, soon.")
+@click.option("--peers", is_flag=True, help="FastStream, taskiq and NATS JetStream, nothing else.")
 @json_option
-def bench(areas: tuple[str, ...], redis_url: str | None, quick: bool, as_json: bool) -> None:
+def bench(
+    areas: tuple[str, ...], redis_url: str | None, quick: bool, peers: bool, as_json: bool
+) -> None:
     """Measure AREAS (bus, sidecar; by default all), each beside a bare driver in the same run.
 
     The machine's other work shows in both figures: compare ratios. An embedded Redis is started
@@ -51,6 +56,9 @@ def bench(areas: tuple[str, ...], redis_url: str | None, quick: bool, as_json: b
             server.start()
             redis_url = server.url
         try:
+            if peers:
+                _compare(redis_url, Path(directory), 0.5 if quick else 4.0, as_json)
+                return
             figures = run(_measure, areas or tuple(AREAS), redis_url, 0.05 if quick else 1.0)
         finally:
             if server is not None:
@@ -59,6 +67,44 @@ def bench(areas: tuple[str, ...], redis_url: str | None, quick: bool, as_json: b
         print_json(figures)
     else:
         _print(figures)
+
+
+def _compare(redis_url: str, directory: Path, seconds: float, as_json: bool) -> None:
+    address = parse_url(redis_url)
+    limits = {}
+    with nats_server(directory / "nats") as nats_url:
+        urls = {"redis": redis_url} | ({"nats": nats_url} if nats_url else {})
+        rows = run(compare, urls, seconds, lambda text: click.echo(text, err=True))
+    if address.host and not address.password:
+        limits = {size: redis_benchmark(address.host, address.port, size) for size in SIZES}
+    if as_json:
+        print_json({"rows": rows, "redis_benchmark": limits})
+        return
+    table = Table(
+        *("system", "bytes", "1 publisher", "500", "cpu/message", "low p50/p99", "half p50/p99"),
+        box=None,
+        pad_edge=False,
+    )
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in rows:
+        table.add_row(row.system, str(row.size), *_cells(row))
+    for size, rate in limits.items():
+        if rate is not None:
+            table.add_row("redis-benchmark XADD -P 64", str(size), "", f"{rate:,.0f}/s")
+    _console().print(table)
+
+
+def _cells(row: Row) -> list[str]:
+    if row.missing:
+        return ["", row.missing]
+    return [
+        f"{row.one:,.0f}/s",
+        f"{row.many:,.0f}/s",
+        f"{row.cpu:.0f} us",
+        f"{row.low[0]:.2f}/{row.low[1]:.2f} ms",
+        f"{row.half[0]:.2f}/{row.half[1]:.2f} ms",
+    ]
 
 
 def _count(full: int, share: float) -> int:
@@ -87,7 +133,11 @@ def _print(figures: Iterable[Figure]) -> None:
             f"{figure.ratio:.2f}",
             figure.beside,
         )
-    Console(width=None if Console().is_terminal else 160).print(table)
+    _console().print(table)
+
+
+def _console() -> Console:
+    return Console(width=None if Console().is_terminal else 160)
 
 
 def _shown(value: float, unit: str) -> str:

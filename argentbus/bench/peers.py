@@ -1,0 +1,130 @@
+"""The same work done by FastStream, taskiq and NATS JetStream, beside ours and the bare driver."""
+
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from argentbus.embedded import free_port
+from argentbus.embedded.redis import HOST, port_is_taken
+from argentbus.errors import EmbeddedServerFailed
+
+from .load import Load, measure
+from .systems import BARE, OURS, PEERS, load
+
+SIZES: Final = (200, 4096)
+
+#: Messages a second at low load.
+LOW: Final = 200.0
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One system with messages of one size.
+
+    Attributes:
+        one, many: Messages a second, put to acknowledged, by one publisher and by 500.
+        cpu: Microseconds of processor time a message, of both clients together, by 500.
+        low, half: p50 and p99 in milliseconds at 200 a second, and at half of `many`.
+        missing: Why it could not be measured, or an empty string.
+    """
+
+    system: str
+    size: int
+    one: float = 0.0
+    many: float = 0.0
+    cpu: float = 0.0
+    low: tuple[float, float] = (0.0, 0.0)
+    half: tuple[float, float] = (0.0, 0.0)
+    missing: str = ""
+
+
+async def compare(urls: dict[str, str], seconds: float, say: Callable[[str], None]) -> list[Row]:
+    """Measure every system at every size.
+
+    Args:
+        urls: Of the servers, by `redis` and `nats`; a system whose server is missing is said so.
+        seconds: That one measurement is to take, about.
+        say: Told what comes next.
+    """
+    rows = []
+    for size in SIZES:
+        for name in (OURS, BARE, *PEERS):
+            say(f"{name}, {size} bytes")
+            try:
+                system = load(name)
+            except ModuleNotFoundError as error:
+                missing = f"needs {error.name}: pip install 'argentbus[peers]'"
+                rows.append(Row(system=name, size=size, missing=missing))
+                continue
+            url = urls.get(system.SERVER)
+            if url is None:
+                missing = "needs nats-server on the PATH"
+                rows.append(Row(system=system.TITLE, size=size, missing=missing))
+                continue
+            rows.append(await _row(name, system.TITLE, url, size, seconds))
+    return rows
+
+
+async def _row(name: str, title: str, url: str, size: int, seconds: float) -> Row:
+    async def rate(publishers: int) -> tuple[float, float]:
+        sounding = await measure(name, url, Load(1000, size, publishers))
+        count = max(1000, int(sounding.rate * seconds))
+        outcome = await measure(name, url, Load(count, size, publishers))
+        return outcome.rate, outcome.cpu
+
+    one, _ = await rate(1)
+    many, cpu = await rate(500)
+    low = await measure(name, url, Load(int(LOW * seconds), size, rate=LOW))
+    half = await measure(name, url, Load(int(many / 2 * seconds), size, rate=many / 2))
+    return Row(
+        system=title,
+        size=size,
+        one=one,
+        many=many,
+        cpu=cpu,
+        low=(low.p50, low.p99),
+        half=(half.p50, half.p99),
+    )
+
+
+def redis_benchmark(host: str, port: int, size: int) -> float | None:
+    """XADDs a second by redis-benchmark with pipelines of 64, where it is installed."""
+    program = shutil.which("redis-benchmark")
+    if program is None:
+        return None
+    command = [program, "-h", host, "-p", str(port), "-P", "64", "-n", "200000", "-q", "--csv"]
+    ended = subprocess.run(
+        [*command, "XADD", "redis-benchmark", "*", "e", "x" * size],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    line = next(line for line in ended.stdout.splitlines() if "XADD" in line)
+    return float(line.split('","')[1].strip('"'))
+
+
+@contextmanager
+def nats_server(directory: Path) -> Iterator[str | None]:
+    """A NATS server with JetStream on a port of its own, where one is installed."""
+    program = shutil.which("nats-server")
+    if program is None:
+        yield None
+        return
+    port = free_port()
+    arguments = ["-js", "-sd", str(directory), "-a", HOST, "-p", str(port)]
+    with subprocess.Popen([program, *arguments], stderr=subprocess.DEVNULL) as process:
+        try:
+            deadline = time.monotonic() + 10
+            while not port_is_taken(port):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise EmbeddedServerFailed("nats-server did not start: try it by hand")
+                time.sleep(0.02)
+            yield f"nats://{HOST}:{port}"
+        finally:
+            process.kill()
