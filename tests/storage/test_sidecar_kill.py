@@ -156,11 +156,11 @@ async def test_a_frozen_sidecar_that_wakes_cannot_commit_and_is_of_use_again(
         with process(config, tmp_path / "a.log") as frozen:
             # In the middle of the work, with a batch in its hands.
             await eventually(lambda: rows(path) > 0, timeout=20)
-            while True:
+            frozen.send_signal(signal.SIGSTOP)
+            while _is_locked(path):  # it holds SQLite's own lock: nobody else could go on
+                frozen.send_signal(signal.SIGCONT)
+                await anyio.sleep(0.003)  # some other place to stop at
                 frozen.send_signal(signal.SIGSTOP)
-                if not _is_locked(path):
-                    break
-                frozen.send_signal(signal.SIGCONT)  # it held SQLite's own lock: nobody could go on
             with process(config, tmp_path / "b.log") as other:
                 await until_it_holds(bus, other, 1)
                 await client.flush()

@@ -19,7 +19,7 @@ SERVER = "redis"
 async def publisher(url: str, channel: str) -> AsyncGenerator[Put]:
     broker = RedisStreamBroker(url, queue_name=channel, consumer_group_name="bench")
 
-    @broker.task(task_name="bench")
+    @broker.task(task_name="bench")  # type: ignore[untyped-decorator]
     async def task(sent: float, text: str) -> None: ...
 
     limiter = anyio.CapacityLimiter(AT_ONCE)
@@ -41,7 +41,7 @@ async def consume(url: str, channel: str, ready: Callable[[], None], handle: Han
     )
     over = asyncio.Event()  # taskiq runs on asyncio alone
 
-    @broker.task(task_name="bench")
+    @broker.task(task_name="bench")  # type: ignore[untyped-decorator]
     async def task(sent: float, text: str) -> None:
         if handle(Payload(sent, text)):
             over.set()
