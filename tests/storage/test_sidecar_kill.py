@@ -12,6 +12,7 @@ from pathlib import Path
 
 import anyio
 import msgspec
+import psutil
 import pytest
 
 from bus import Bus
@@ -156,11 +157,11 @@ async def test_a_frozen_sidecar_that_wakes_cannot_commit_and_is_of_use_again(
         with process(config, tmp_path / "a.log") as frozen:
             # In the middle of the work, with a batch in its hands.
             await eventually(lambda: rows(path) > 0, timeout=20)
-            frozen.send_signal(signal.SIGSTOP)
+            await stop(frozen)
             while _is_locked(path):  # it holds SQLite's own lock: nobody else could go on
                 frozen.send_signal(signal.SIGCONT)
                 await anyio.sleep(0.003)  # some other place to stop at
-                frozen.send_signal(signal.SIGSTOP)
+                await stop(frozen)
             with process(config, tmp_path / "b.log") as other:
                 await until_it_holds(bus, other, 1)
                 await client.flush()
@@ -184,6 +185,12 @@ async def test_a_frozen_sidecar_that_wakes_cannot_commit_and_is_of_use_again(
 
 async def _create(client: StorageClient, n: int) -> None:
     await client.memory.create_item(summary=f"fact {n}", memory_type="event")
+
+
+async def stop(one: subprocess.Popen[bytes]) -> None:
+    """Freeze a process; return when it stands still."""
+    one.send_signal(signal.SIGSTOP)
+    await eventually(lambda: psutil.Process(one.pid).status() == psutil.STATUS_STOPPED)
 
 
 def _is_locked(path: Path) -> bool:
