@@ -9,6 +9,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# The tests wait more than they compute.
+WORKERS := 4
 PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 
 .PHONY: up test lint format lock clean
@@ -18,7 +20,7 @@ up: $(READY)
 	@exec $(BIN)/argentbus up $(ARGS)
 
 test: $(READY)
-	@exec $(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+	@exec $(BIN)/python -m pytest --numprocesses $(WORKERS) --cov --cov-report=term $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

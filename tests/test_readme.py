@@ -35,7 +35,12 @@ COMMANDS = [block for block in blocks() if block.kind == "sh"]
 def test_the_commands_start_it_and_show_what_the_readme_shows(shell: Shell) -> None:
     assert [block.code for block in COMMANDS] == ["make up\n", ".venv/bin/argentbus demo\n"]
     made = subprocess.run(
-        ["make", "-n", "up"], cwd=ROOT, capture_output=True, text=True, timeout=30, check=True
+        ["make", "--no-print-directory", "-n", "up"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
     )
     assert made.stdout.splitlines()[-1].strip() == "exec .venv/bin/argentbus up"
     shell.up()

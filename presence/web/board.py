@@ -9,7 +9,7 @@ from typing import Final
 import anyio
 import msgspec
 
-from bus import DASHBOARD, Bus, BusError, DashboardEvent
+from bus import DASHBOARD, Bus, BusError, DashboardEvent, Feed
 from bus.scope import background
 from presence.errors import ChangesMissed, TooManyViewers
 from presence.metrics import Sample, Sampler
@@ -64,10 +64,11 @@ class Board:
         Raises:
             BusUnavailable: Redis could not be reached at the start. Later the board waits for it.
         """
-        async with Roster.watch(bus) as roster:
+        topic = bus.topic(DASHBOARD, DashboardEvent)
+        async with Roster.watch(bus) as roster, topic.subscribe(buffer=_FEED) as feed:
             board = cls(bus, roster)
             board._sum_up()
-            async with background(board._watch, board._listen, board.sampler.run):
+            async with background(board._watch, lambda: board._listen(feed), board.sampler.run):
                 yield board
 
     @property
@@ -134,11 +135,9 @@ class Board:
             else:
                 return
 
-    async def _listen(self) -> None:
-        topic = self._bus.topic(DASHBOARD, DashboardEvent)
-        async with topic.subscribe(buffer=_FEED) as feed:
-            async for event in feed:
-                self._note(*told(event.body, now=time.time()))
+    async def _listen(self, feed: Feed[DashboardEvent]) -> None:
+        async for event in feed:
+            self._note(*told(event.body, now=time.time()))
 
     def _changed(self, change: Change) -> None:
         before = self._seen.get(change.agent)

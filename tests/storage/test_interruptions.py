@@ -15,7 +15,7 @@ from tests.storage.sidecars import sidecar
 pytestmark = pytest.mark.anyio
 
 AGENTS = ("g", "scout", "writer")
-EACH = 3000
+EACH = 1000
 AT_ONCE = 4
 
 
@@ -54,7 +54,7 @@ async def test_what_counts_is_counted_exactly(bus: Bus, config: StorageConfig, p
         faults.start_soon(break_connections, bus)
         for _ in range(2):
             faults.start_soon(come_and_go, config)
-        with anyio.fail_after(40):
+        with anyio.fail_after(50):
             async with anyio.create_task_group() as agents:
                 for name in AGENTS:
                     agents.start_soon(count, bus, name)
