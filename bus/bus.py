@@ -9,9 +9,10 @@ from .agent import Agent, Roll, joined
 from .appender import Appender
 from .envelope import new_id
 from .errors import BusUnavailable, MessageTooLarge
+from .faults import TRANSIENT, UNDONE
 from .heartbeat import Beat, Pump
 from .keys import Keys, check_name
-from .link import TRANSIENT, Link
+from .link import Link
 from .lock import Lock
 from .log import Log
 from .mailbox import Mailbox
@@ -99,8 +100,8 @@ class Bus:
 
     @property
     def server_version(self) -> str:
-        """Version of the Redis server, such as `8.2.3`."""
-        return ".".join(str(part) for part in self.link.server_version)
+        """Version of the (oldest) server, such as `8.2.3` or `valkey 8.0.1`."""
+        return self.link.server_release
 
     def __repr__(self) -> str:
         return f"<Bus {self.namespace} at {self.link.address}>"
@@ -229,14 +230,21 @@ class Bus:
     async def publish(self, channel: str, message: bytes) -> int:
         """Publish an encoded message once; return the number of receivers."""
         self.check_size(message)
-        await self.link.retrying(self.link.connection)
-        try:
-            return int(await self.link.call("PUBLISH", channel, message))
-        except TRANSIENT as error:
-            raise BusUnavailable(
-                f"the connection to Redis at {self.link.address} broke while a message was being "
-                "published: it may or may not have reached those who listen"
-            ) from error
+        command, key = ("SPUBLISH", channel) if self.link.sharded else ("PUBLISH", None)
+
+        async def send() -> int:
+            await self.link.connection(key)
+            try:
+                return int(await self.link.call(command, channel, message, key=key))
+            except UNDONE:
+                raise
+            except TRANSIENT as error:
+                raise BusUnavailable(
+                    f"the connection to Redis at {self.link.address} broke while a message was "
+                    "being published: it may or may not have reached those who listen"
+                ) from error
+
+        return await self.link.retrying(send)
 
     def new_consumer_name(self) -> str:
         """A consumer name that nobody else has."""

@@ -183,7 +183,7 @@ class Consumer(Generic[T]):
         delays = backoff()
         while True:
             try:
-                async with self._bus.link.dedicated() as connection:
+                async with self._bus.link.dedicated(self._base) as connection:
                     # A reply that was lost with a connection left entries that nobody holds.
                     await self._give_back_unheld(self._held)
                     while True:

@@ -59,7 +59,7 @@ class PresenceEvents:
 
     async def _fill(self) -> None:
         if self._connection is None or not self._connection.usable:
-            self._connection = await self._link.open_connection()
+            self._connection = await self._link.open_connection(self._stream)
             await self._check_gap()
         rows = await self._next_rows(self._connection)
         for entry_id, fields in rows:

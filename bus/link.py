@@ -1,85 +1,62 @@
-"""The link to one Redis: a shared connection for commands, others for what blocks.
+"""The link to Redis: commands, scripts and connections, whatever stands behind the URL.
 
-coredis brings the protocol, TLS and the multiplexing of one connection. Its pool and its retries
-are left out on purpose: the pool of 6.9 loses a slot for good with every connection that dies while
-it is leased, so that a process that blocks on streams stands still after some restarts of Redis;
-and what may be repeated safely is known here, not in a driver.
+Behind it is one server, the primary that sentinels name, or a Cluster. What uses the link does not
+see which, as long as it keeps to one rule: **everything says which key it is about.**
+
+- `run(script, keys)` goes where `keys[0]` is, so a script has a key, and all its keys share a slot
+  (the braces in `keys.py`).
+- `call(command, ...)` finds the key by the command's name; commands about a server (`PING`,
+  `CONFIG`) go to any. Where that is not meant (`WAIT` behind a write), name it: `key=`. What every
+  server is to be asked goes through `everywhere`.
+- `dedicated(key)` and `open_connection(key)` connect to where the key is now: a connection serves
+  one key, or several of one slot. Is the key elsewhere later, `ask` closes the connection and
+  raises one of `TRANSIENT`, and the next connection is made to the right place. None is for what
+  is about no key.
+- Channels: `publish` and `subscriber` know; a script that wakes somebody uses `PUBLISH`, which a
+  Cluster carries to all its nodes.
+
+What passes by itself (`TRANSIENT`: broken connections, failovers, a server that loads, slots that
+move) is for `retrying`, or for a loop that catches `AWAY`.
 """
 
 import logging
 import math
-import random
-import ssl
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+import weakref
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
-from coredis.connection import (
-    BaseConnection,
-    TCPConnection,
-    TCPLocation,
-    UnixDomainSocketConnection,
-    UnixDomainSocketLocation,
-)
-from coredis.exceptions import (
-    AuthenticationError,
-    AuthorizationError,
-    ClusterDownError,
-    ConnectionError,  # noqa: A004 (the driver's name for it)
-    InvalidResponse,
-    NoScriptError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-    TryAgainError,
-    UnknownCommandError,
-)
+from coredis.connection import BaseConnection
+from coredis.exceptions import AskError, NoScriptError, RedisError
 
 from .address import Address, parse_url
-from .errors import BusUnavailable, ServerRefused, UnsupportedServer
+from .cluster import Cluster
+from .connector import Connector, reply
+from .errors import BusUnavailable, ServerRefused
+from .faults import AWAY, REDIRECTED, TRANSIENT, absence_remedy, backoff
+from .node import Node
+from .route import Direct, Place, Route
 from .scope import background
 from .script import Argument, Arguments, Script
+from .sentinel import Sentinels
+from .slots import Key, key_of
+
+__all__ = ["AWAY", "TRANSIENT", "Link", "backoff"]
 
 T = TypeVar("T")
 log = logging.getLogger("argentbus.link")
 
-# The driver logs every failed attempt to connect with its traceback; the bus reports them itself.
-logging.getLogger("coredis").addFilter(
-    lambda record: record.msg != "Connection attempt failed unexpectedly!"
-)
-
-OLDEST: Final = (6, 2)
-
-#: Faults that pass: worth trying again, for as long as the caller is patient.
-TRANSIENT: Final = (
-    ConnectionError,
-    TimeoutError,
-    OSError,
-    ReadOnlyError,
-    TryAgainError,
-    ClusterDownError,
-)
-
-
-#: What a loop that never gives up goes on from: `TRANSIENT`, and the end of somebody's patience.
-AWAY: Final = (*TRANSIENT, BusUnavailable)
-
-
-class _Attempt:
-    """One attempt to open the shared connection, awaited by everybody who needs it."""
-
-    def __init__(self) -> None:
-        self.done = anyio.Event()
-        self.error: Exception | None = None
+#: Redirections that one command follows before it counts as failed, and is tried again later.
+MOST_REDIRECTIONS: Final = 5
 
 
 class Link:
-    """Commands to one Redis server, over connections that are made again when they break.
+    """Commands to Redis, over connections that are made again when they break.
 
     Args:
-        address: Where the server is.
+        address: Where it is.
         patience: Seconds for which `run` and `retrying` go on trying over a broken connection.
         connect_timeout: Seconds that one attempt to connect may take.
         reply_timeout: Seconds to wait for a reply before the connection counts as dead.
@@ -95,12 +72,10 @@ class Link:
     ) -> None:
         self.address = parse_url(address) if isinstance(address, str) else address
         self.patience = patience
-        self.connect_timeout = connect_timeout
         self.reply_timeout = reply_timeout
-        self.server_version: tuple[int, ...] = ()
-        self._shared: BaseConnection | None = None
-        self._attempt: _Attempt | None = None
-        self._tasks: TaskGroup | None = None
+        self._connector = Connector(self.address, connect_timeout, reply_timeout)
+        self._places: weakref.WeakKeyDictionary[BaseConnection, Place] = weakref.WeakKeyDictionary()
+        self._route: Route
 
     @asynccontextmanager
     async def open(self) -> "AsyncGenerator[Link]":
@@ -108,46 +83,97 @@ class Link:
 
         Raises:
             BusUnavailable: no connection could be made.
-            UnsupportedServer: the server is older than Redis 6.2.
+            UnsupportedServer: the server is older than Redis 6.2, or is not what the URL says.
             ServerRefused: the server wants another user or password.
+            BusError: a file that the URL names for TLS cannot be used.
         """
         async with _shielded() as tasks:
-            self._tasks = tasks
+            self._connector.tasks = tasks
+            self._route = _route(self._connector)
             try:
                 try:
-                    await self.connection()
+                    await self._route.start()
                 except TRANSIENT as error:
                     raise self._unavailable(error) from error
+                tasks.start_soon(self._route.watch)
                 yield self
             finally:
-                self._tasks = None
+                self._connector.tasks = None
+
+    # what is there
+
+    @property
+    def server_version(self) -> tuple[int, ...]:
+        """The Redis whose commands all servers have: the oldest of those that are known.
+
+        For Valkey it is 7.2.4, from which it comes: its own numbers promise other commands.
+        """
+        return min((node.version for node in self._route.known() if node.version), default=())
+
+    @property
+    def server_release(self) -> str:
+        """Version of the (oldest) server as it calls itself, such as `8.2.3` or `valkey 8.0.1`."""
+        known = [node for node in self._route.known() if node.version]
+        if not known:
+            return ""
+        oldest = min(known, key=lambda node: node.version)
+        return f"valkey {oldest.release}" if oldest.name == "valkey" else oldest.release
+
+    @property
+    def cluster(self) -> Cluster | None:
+        """The Cluster behind the URL, or None where it is none."""
+        return self._route if isinstance(self._route, Cluster) else None
+
+    @property
+    def sharded(self) -> bool:
+        """Whether channels belong to slots: on a Cluster of Redis 7 or newer."""
+        return self.cluster is not None and self.server_version >= (7,)
 
     # one command
 
-    async def connection(self) -> BaseConnection:
-        """The shared connection, made (again) if need be. Raises one of `TRANSIENT`."""
-        while self._shared is None or not self._shared.usable:
-            if self._attempt is None:
-                if self._tasks is None:
-                    raise _closed()
-                self._attempt = _Attempt()
-                self._tasks.start_soon(self._connect, self._attempt)
-            attempt = self._attempt
-            await attempt.done.wait()
-            if attempt.error is not None:
-                raise attempt.error
-        return self._shared
+    async def connection(self, key: Key | None) -> BaseConnection:
+        """The shared connection to where `key` is. Raises one of `TRANSIENT`."""
+        return await (await self._place(key)).node.connection()
 
-    async def call(self, command: str, *args: Argument, timeout: float | None = None) -> Any:
+    async def call(
+        self,
+        command: str,
+        *args: Argument,
+        key: Key | None = None,
+        timeout: float | None = None,
+    ) -> Any:
         """Send one command once; return its reply (`bytes`, numbers, lists).
 
         Raises one of `TRANSIENT` when the connection breaks: the command may have been carried out.
 
+        Args:
+            key: What it is about, where its arguments do not tell.
+            timeout: Seconds to wait for the reply.
+
         Raises:
             ServerRefused: the server answered with an error.
         """
-        connection = await self.connection()
-        return await self.ask(connection, command.encode(), *args, timeout=timeout)
+        return await self._call(
+            key_of(command, args) if key is None else key, command.encode(), *args, timeout=timeout
+        )
+
+    async def everywhere(self, command: str, *args: Argument) -> list[Any]:
+        """Send one command to every server that takes writes; return their replies.
+
+        Raises as `call` does, where one of them fails.
+        """
+        replies = []
+        for node in await self._nodes():
+            try:
+                connection = await node.connection()
+                replies.append(
+                    await reply(connection, command.encode(), *args, timeout=self.reply_timeout)
+                )
+            except TRANSIENT:
+                raise
+            except RedisError as error:
+                raise self.refused(error) from error
+        return replies
 
     async def run(self, script: Script, keys: Arguments, args: Arguments = ()) -> Any:
         """Run a script that may safely be repeated, again and again while the connection breaks.
@@ -164,23 +190,43 @@ class Link:
         Raises:
             ServerRefused: the server answered with an error.
         """
-        connection = await self.connection()
+        key = keys[0] if isinstance(keys[0], bytes) else str(keys[0])
         try:
-            return await _reply(
-                connection,
-                b"EVALSHA",
-                script.sha,
-                len(keys),
-                *keys,
-                *args,
-                timeout=self.reply_timeout,
-            )
+            return await self._routed(key, b"EVALSHA", script.sha, len(keys), *keys, *args)
         except NoScriptError:
-            return await self.ask(connection, b"EVAL", script.text, len(keys), *keys, *args)
+            return await self._call(key, b"EVAL", script.text, len(keys), *keys, *args)
         except TRANSIENT:
             raise
         except RedisError as error:
             raise self.refused(error) from error
+
+    async def _call(
+        self, key: Key | None, command: bytes, *args: Argument, timeout: float | None = None
+    ) -> Any:
+        try:
+            return await self._routed(key, command, *args, timeout=timeout)
+        except TRANSIENT:
+            raise
+        except RedisError as error:
+            raise self.refused(error) from error
+
+    async def _routed(
+        self, key: Key | None, command: bytes, *args: Argument, timeout: float | None = None
+    ) -> Any:
+        """Send a command to where its key is, and on where a node says it is elsewhere."""
+        node, asking = await self._place(key)
+        redirections = 0
+        while True:
+            connection = await node.connection()
+            try:
+                return await reply(
+                    connection, command, *args, timeout=timeout or self.reply_timeout, asking=asking
+                )
+            except REDIRECTED as error:
+                redirections += 1
+                if redirections > MOST_REDIRECTIONS:
+                    raise
+                node, asking = self._route.redirected(error, node, key)
 
     async def ask(
         self,
@@ -190,22 +236,31 @@ class Link:
         timeout: float | None = None,
         blocking: bool = False,
     ) -> Any:
-        """Send a command on `connection` and await its reply.
+        """Send a command on a connection of one's own and await its reply.
 
         A connection that stays silent for `timeout` seconds is given up: what it would answer later
         could not be told from the answer to something else. Where the command is `blocking`,
         cancelling the wait closes the connection: the server would otherwise go on waiting on our
         behalf.
 
-        Raises one of `TRANSIENT` when the connection breaks.
+        Raises one of `TRANSIENT` when the connection breaks, or the key is elsewhere by now.
 
         Raises:
             ServerRefused: the server answered with an error.
         """
+        place = self._places.get(connection)
         try:
-            return await _reply(
-                connection, command, *args, timeout=timeout or self.reply_timeout, blocking=blocking
+            return await reply(
+                connection,
+                command,
+                *args,
+                timeout=timeout or self.reply_timeout,
+                blocking=blocking,
+                asking=place is not None and place.asking,
             )
+        except REDIRECTED as error:
+            self.misplaced(connection, error, key_of(command.decode(), args))
+            raise
         except TRANSIENT:
             raise
         except RedisError as error:
@@ -233,112 +288,64 @@ class Link:
 
     def refused(self, error: RedisError) -> ServerRefused:
         """The error to raise where the server answered with one."""
-        return ServerRefused(f"Redis at {self.address} refused: {error}{_remedy(error)}")
+        return self._connector.refused(error)
 
     def _unavailable(self, error: BaseException) -> BusUnavailable:
         reason = error.__cause__ or error
         text = str(reason) or reason.__class__.__name__
         return BusUnavailable(
-            f"cannot reach Redis at {self.address} ({text}): start it there, or say where it is "
-            "(ARGENTBUS_REDIS_URL, --redis-url)"
+            f"cannot reach Redis at {self.address} ({text}): {absence_remedy(error)}"
         )
 
     # connections
 
     @asynccontextmanager
-    async def dedicated(self) -> AsyncGenerator[BaseConnection]:
-        """A connection of one's own, for commands that block and for subscriptions.
+    async def dedicated(self, key: Key | None) -> AsyncGenerator[BaseConnection]:
+        """A connection of one's own to where `key` is, for commands that block.
 
-        Raises one of `TRANSIENT` when it cannot be made.
+        None is for what is about no key. Raises one of `TRANSIENT` when it cannot be made.
         """
-        connection = await self.open_connection()
+        connection = await self.open_connection(key)
         try:
             yield connection
         finally:
             connection.invalidate("done with it")
 
-    def drop(self) -> None:
-        """Close the shared connection; the next command makes another."""
-        if self._shared is not None:
-            self._shared.invalidate("dropped")
-            self._shared = None
-
-    async def _connect(self, attempt: _Attempt) -> None:
-        try:
-            self._shared = await self.open_connection()
-        except Exception as error:  # noqa: BLE001 (handed to everybody who waits for it)
-            attempt.error = error
-        except BaseException:
-            attempt.error = _closed()
-            raise
-        finally:
-            self._attempt = None
-            attempt.done.set()
-
-    async def _start_connection(self) -> BaseConnection:
-        if self._tasks is None:
-            raise _closed()
-        connection = self._new_connection()
-        scope = anyio.CancelScope(deadline=anyio.current_time() + self.connect_timeout)
-        try:
-            with scope:
-                await self._tasks.start(connection.run)
-        except BaseException as error:
-            _close_buffers(connection)
-            # The driver turns being cancelled into errors of many kinds.
-            if scope.cancel_called and isinstance(error, Exception):
-                raise TimeoutError(f"no answer within {self.connect_timeout:g} s") from None
-            raise
-        if scope.cancelled_caught:
-            _close_buffers(connection)
-            raise TimeoutError(f"no answer within {self.connect_timeout:g} s")
-        return connection
-
-    async def open_connection(self) -> BaseConnection:
+    async def open_connection(self, key: Key | None) -> BaseConnection:
         """Like `dedicated`, for a holder that keeps it until it breaks or the link ends."""
-        try:
-            connection = await self._start_connection()
-        except UnknownCommandError as error:
-            raise self._too_old("one that does not know HELLO") from error
-        except (AuthenticationError, AuthorizationError) as error:
-            raise self.refused(error) from error
-        except ResponseError as error:
-            raise self.refused(error) from error
-        except InvalidResponse as error:
-            raise UnsupportedServer(
-                f"what answers at {self.address} does not speak Redis's protocol: is it another "
-                "program's port?"
-            ) from error
-        version = connection.server_version or "0"
-        self.server_version = tuple(int(n) for n in version.split(".") if n.isdigit())
-        if self.server_version < OLDEST:
-            connection.invalidate("too old")
-            raise self._too_old(version)
+        place = (self._route.on_its_way(key) if key else None) or await self._place(key)
+        return await self.open_at(place)
+
+    async def open_at(self, place: Place) -> BaseConnection:
+        """A connection of one's own to a certain server. Raises one of `TRANSIENT`."""
+        connection = await place.node.open()
+        self._places[connection] = place
         return connection
 
-    def _too_old(self, version: str) -> UnsupportedServer:
-        return UnsupportedServer(
-            f"the server at {self.address} is {version}: argentbus needs Redis 6.2 or newer, "
-            "or Valkey 8 (`argentbus up` starts one of its own)"
-        )
+    def misplaced(self, connection: BaseConnection, error: AskError, key: Key | None) -> None:
+        """Note that `connection` does not lead to its key any more, and close it."""
+        place = self._places.get(connection)
+        if place is not None:
+            self._route.redirected(error, place.node, key)
+        connection.invalidate("its key is elsewhere")
 
-    def _new_connection(self) -> BaseConnection:
-        address = self.address
-        common: dict[str, Any] = {
-            "username": address.username,
-            "password": address.password,
-            "db": address.db,
-            "connect_timeout": self.connect_timeout,
-        }
-        if address.path:
-            return UnixDomainSocketConnection(UnixDomainSocketLocation(address.path), **common)
-        if address.tls:
-            common["ssl_context"] = ssl.create_default_context()
-        return TCPConnection(TCPLocation(address.host, address.port), **common)
+    def drop(self) -> None:
+        """Close the shared connections; the next commands make others."""
+        for node in self._route.known():
+            node.drop()
+
+    async def _place(self, key: Key | None) -> Place:
+        self._connector.running()
+        return await self._route.place(key)
+
+    async def _nodes(self) -> list[Node]:
+        self._connector.running()
+        return await self._route.nodes()
 
 
-def _closed() -> BusUnavailable:
-    return BusUnavailable("the bus is closed: use it inside `async with Bus.connect()`")
+def _route(connector: Connector) -> Route:
+    kinds: dict[str, Callable[[Connector], Route]] = {"cluster": Cluster, "sentinel": Sentinels}
+    return kinds.get(connector.address.kind, Direct)(connector)
 
 
 @asynccontextmanager
@@ -363,45 +370,3 @@ async def _shielded() -> AsyncGenerator[TaskGroup]:
             yield tasks
         finally:
             over.set()
-
-
-def _close_buffers(connection: BaseConnection) -> None:
-    """Close what a connection that never came about leaves open (coredis 6.9 does not)."""
-    for name in ("_write_buffer", "_push_message_buffer", "_streamed_message_buffer"):
-        for end in ("_in", "_out"):
-            getattr(connection, name + end).close()
-
-
-async def _reply(
-    connection: BaseConnection,
-    command: bytes,
-    *args: Argument,
-    timeout: float,
-    blocking: bool = False,
-) -> Any:
-    try:
-        return await connection.create_request(
-            command, *args, timeout=timeout, disconnect_on_cancellation=blocking
-        )
-    except TimeoutError:
-        connection.invalidate("no reply in time")
-        raise
-
-
-def backoff(first: float = 0.02, most: float = 1.0) -> Iterator[float]:
-    """Endless delays in seconds: doubling from `first` to `most`, each with up to half jitter."""
-    delay = first
-    while True:
-        yield delay * random.uniform(0.5, 1.0)  # noqa: S311 (spreads retries, guards nothing)
-        delay = min(most, delay * 2)
-
-
-def _remedy(error: RedisError) -> str:
-    text = str(error)
-    if "OOM" in text or "maxmemory" in text:
-        return " (raise its maxmemory, or consume what waits in its queues)"
-    if "MISCONF" in text or "No space" in text:
-        return " (its disk is full or cannot be written: nothing new is accepted until it can)"
-    if isinstance(error, AuthenticationError | AuthorizationError) or "NOPERM" in text:
-        return " (check the user and password in the URL, and what that user may do)"
-    return ""

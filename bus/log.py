@@ -116,7 +116,7 @@ class Log:
 
         async def blocking() -> Any:
             if self._reader is None or not self._reader.usable:
-                self._reader = await self._bus.link.open_connection()
+                self._reader = await self._bus.link.open_connection(self.key)
             return await self._bus.link.ask(
                 self._reader,
                 b"XREAD",

@@ -81,7 +81,7 @@ class Subscriber:
         delays = backoff()
         while True:
             try:
-                async with self._link.dedicated() as connection:
+                async with self._link.dedicated(None) as connection:
                     self._connection = connection
                     if self._channels:
                         connection.send_command(b"SUBSCRIBE", *self._channels)
