@@ -20,6 +20,7 @@ from .queue import Queue, body_decoder
 from .registry import Registry
 from .request import request
 from .scope import background
+from .shards import Shards
 from .subscriber import Subscriber
 from .topic import Topic
 
@@ -47,6 +48,8 @@ class Bus:
         self.ttl = ttl
         self.pump = Pump()
         self.subscriber = Subscriber(link)
+        #: Where a channel that `publish` publishes to is subscribed.
+        self.channels: Subscriber | Shards = self.subscriber
         self.mailbox = Mailbox(self)
         self.registry = Registry(self)
         self.roll = Roll(self)
@@ -72,7 +75,8 @@ class Bus:
         A connection that breaks later is made again by itself; nothing has to be restarted.
 
         Args:
-            url: `redis://`, `rediss://` or `unix://`.
+            url: `redis://`, `rediss://`, `unix://`, `redis+sentinel://`, `redis+cluster://`: see
+                `address.parse_url`.
             namespace: Prefix of every key: buses of different namespaces do not see each other.
             ttl: Seconds without a heartbeat after which agents and consumers count as dead.
             patience: Seconds for which an operation is tried again over a broken connection.
@@ -92,6 +96,9 @@ class Bus:
             background(bus.subscriber.run, bus.pump.run, bus.registry.run) as tasks,
         ):
             bus.appender = Appender(link, tasks, bus.instance)
+            if link.sharded and link.cluster is not None:
+                bus.channels = Shards(link, link.cluster, tasks)
+                tasks.start_soon(bus.channels.run)
             yield bus
 
     @property

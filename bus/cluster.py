@@ -21,7 +21,7 @@ from .connector import Connector, reply
 from .errors import BusError
 from .faults import AWAY, TRANSIENT
 from .node import Node, Shared
-from .route import Place
+from .route import Destination
 from .slots import SLOTS, Key, slot_of
 
 log = logging.getLogger("argentbus.link")
@@ -57,13 +57,13 @@ class Cluster:
 
     async def start(self) -> None:
         await self._look.get()
-        await (await self.place(None)).node.connection()
+        await (await self.locate(None)).node.connection()
 
-    async def place(self, key: Key | None) -> Place:
+    async def locate(self, key: Key | None) -> Destination:
         if key is None:
             if not self._owners:
                 await self._look.get()
-            return Place(random.choice(self._owners))  # noqa: S311 (spreads load)
+            return Destination(random.choice(self._owners))  # noqa: S311 (spreads load)
         slot = slot_of(key)
         node = self._slots[slot]
         if node is None:
@@ -71,25 +71,25 @@ class Cluster:
             node = self._slots[slot]
         if node is None:
             raise ClusterDownError(f"CLUSTERDOWN no node has slot {slot}")
-        return Place(node)
+        return Destination(node)
 
-    def on_its_way(self, key: Key) -> Place | None:
+    def on_its_way(self, key: Key) -> Destination | None:
         node, until = self._asks.get(key, (None, 0.0))
-        return Place(node, asking=True) if node and anyio.current_time() < until else None
+        return Destination(node, asking=True) if node and anyio.current_time() < until else None
 
-    def redirected(self, error: AskError, by: Node, key: Key | None) -> Place:
+    def redirected(self, error: AskError, by: Node, key: Key | None) -> Destination:
         node = self._node(Endpoint(error.host or by.endpoint.host, error.port))
         if isinstance(error, MovedError):
             self._slots[error.slot_id] = node
             self._trouble.set()
             self._changed()
-            return Place(node)
+            return Destination(node)
         now = anyio.current_time()
         # By key, not by slot: what is still at the old node must not be made anew at the other.
         self._asks = {key: ask for key, ask in self._asks.items() if ask[1] > now}
         if key is not None:
             self._asks[key] = (node, now + ON_THE_WAY)
-        return Place(node, asking=True)
+        return Destination(node, asking=True)
 
     async def nodes(self) -> list[Node]:
         if not self._owners:

@@ -37,7 +37,7 @@ from .connector import Connector, reply
 from .errors import BusUnavailable, ServerRefused
 from .faults import AWAY, REDIRECTED, TRANSIENT, absence_remedy, backoff
 from .node import Node
-from .route import Direct, Place, Route
+from .route import Direct, Destination, Route
 from .scope import background
 from .script import Argument, Arguments, Script
 from .sentinel import Sentinels
@@ -74,8 +74,12 @@ class Link:
         self.patience = patience
         self.reply_timeout = reply_timeout
         self._connector = Connector(self.address, connect_timeout, reply_timeout)
-        self._places: weakref.WeakKeyDictionary[BaseConnection, Place] = weakref.WeakKeyDictionary()
+        self._destinations: weakref.WeakKeyDictionary[BaseConnection, Destination] = (
+            weakref.WeakKeyDictionary()
+        )
         self._route: Route
+        #: Whether channels belong to slots (`SPUBLISH`): on a Cluster of Redis 7 or newer.
+        self.sharded = False
 
     @asynccontextmanager
     async def open(self) -> "AsyncGenerator[Link]":
@@ -95,6 +99,8 @@ class Link:
                     await self._route.start()
                 except TRANSIENT as error:
                     raise self._unavailable(error) from error
+                # Everybody has to come to the same answer: the nodes should be of one version.
+                self.sharded = self.cluster is not None and self.server_version >= (7,)
                 tasks.start_soon(self._route.watch)
                 yield self
             finally:
@@ -124,16 +130,11 @@ class Link:
         """The Cluster behind the URL, or None where it is none."""
         return self._route if isinstance(self._route, Cluster) else None
 
-    @property
-    def sharded(self) -> bool:
-        """Whether channels belong to slots: on a Cluster of Redis 7 or newer."""
-        return self.cluster is not None and self.server_version >= (7,)
-
     # one command
 
     async def connection(self, key: Key | None) -> BaseConnection:
         """The shared connection to where `key` is. Raises one of `TRANSIENT`."""
-        return await (await self._place(key)).node.connection()
+        return await (await self.locate(key)).node.connection()
 
     async def call(
         self,
@@ -214,7 +215,7 @@ class Link:
         self, key: Key | None, command: bytes, *args: Argument, timeout: float | None = None
     ) -> Any:
         """Send a command to where its key is, and on where a node says it is elsewhere."""
-        node, asking = await self._place(key)
+        node, asking = await self.locate(key)
         redirections = 0
         while True:
             connection = await node.connection()
@@ -248,7 +249,7 @@ class Link:
         Raises:
             ServerRefused: the server answered with an error.
         """
-        place = self._places.get(connection)
+        destination = self._destinations.get(connection)
         try:
             return await reply(
                 connection,
@@ -256,10 +257,11 @@ class Link:
                 *args,
                 timeout=timeout or self.reply_timeout,
                 blocking=blocking,
-                asking=place is not None and place.asking,
+                asking=destination is not None and destination.asking,
             )
         except REDIRECTED as error:
-            self.misplaced(connection, error, key_of(command.decode(), args))
+            self.learn(error, connection, key_of(command.decode(), args))
+            connection.invalidate("its key is elsewhere")
             raise
         except TRANSIENT:
             raise
@@ -313,30 +315,30 @@ class Link:
 
     async def open_connection(self, key: Key | None) -> BaseConnection:
         """Like `dedicated`, for a holder that keeps it until it breaks or the link ends."""
-        place = (self._route.on_its_way(key) if key else None) or await self._place(key)
-        return await self.open_at(place)
+        destination = (self._route.on_its_way(key) if key else None) or await self.locate(key)
+        return await self.open_at(destination)
 
-    async def open_at(self, place: Place) -> BaseConnection:
+    async def open_at(self, destination: Destination) -> BaseConnection:
         """A connection of one's own to a certain server. Raises one of `TRANSIENT`."""
-        connection = await place.node.open()
-        self._places[connection] = place
+        connection = await destination.node.open()
+        self._destinations[connection] = destination
         return connection
 
-    def misplaced(self, connection: BaseConnection, error: AskError, key: Key | None) -> None:
-        """Note that `connection` does not lead to its key any more, and close it."""
-        place = self._places.get(connection)
-        if place is not None:
-            self._route.redirected(error, place.node, key)
-        connection.invalidate("its key is elsewhere")
+    def learn(self, error: AskError, connection: BaseConnection, key: Key | None = None) -> None:
+        """Note what a node said, on a connection of one's own, about where something is."""
+        destination = self._destinations.get(connection)
+        if destination is not None:
+            self._route.redirected(error, destination.node, key)
 
     def drop(self) -> None:
         """Close the shared connections; the next commands make others."""
         for node in self._route.known():
             node.drop()
 
-    async def _place(self, key: Key | None) -> Place:
+    async def locate(self, key: Key | None) -> Destination:
+        """The server that has `key`. Raises one of `TRANSIENT`."""
         self._connector.running()
-        return await self._route.place(key)
+        return await self._route.locate(key)
 
     async def _nodes(self) -> list[Node]:
         self._connector.running()

@@ -9,7 +9,7 @@ from .node import Node
 from .slots import Key
 
 
-class Place(NamedTuple):
+class Destination(NamedTuple):
     """Where to send a command.
 
     Attributes:
@@ -26,13 +26,13 @@ class Route(Protocol):
     async def start(self) -> None:
         """Find and reach a server once. Raises one of `TRANSIENT`."""
 
-    async def place(self, key: Key | None) -> Place:
+    async def locate(self, key: Key | None) -> Destination:
         """Where the key is; with None any server that takes writes. Raises one of `TRANSIENT`."""
 
-    def redirected(self, error: AskError, by: Node, key: Key | None) -> Place:
+    def redirected(self, error: AskError, by: Node, key: Key | None) -> Destination:
         """Where the key is, by the reply of a node that does not have it (any more)."""
 
-    def on_its_way(self, key: Key) -> Place | None:
+    def on_its_way(self, key: Key) -> Destination | None:
         """Where the key was said to be moving to, a moment ago."""
 
     async def nodes(self) -> list[Node]:
@@ -54,14 +54,14 @@ class Direct:
     async def start(self) -> None:
         await self._node.connection()
 
-    async def place(self, key: Key | None) -> Place:
-        return Place(self._node)
+    async def locate(self, key: Key | None) -> Destination:
+        return Destination(self._node)
 
-    def redirected(self, error: AskError, by: Node, key: Key | None) -> Place:
+    def redirected(self, error: AskError, by: Node, key: Key | None) -> Destination:
         # A server that belongs to no Cluster when it is connected to, but does now.
         raise error
 
-    def on_its_way(self, key: Key) -> Place | None:
+    def on_its_way(self, key: Key) -> Destination | None:
         return None
 
     async def nodes(self) -> list[Node]:

@@ -18,7 +18,7 @@ from .connector import Connector, reply
 from .errors import BusError, UnsupportedServer
 from .faults import AWAY, TRANSIENT, NotReady
 from .node import Node, Shared
-from .route import Place
+from .route import Destination
 from .slots import Key
 
 log = logging.getLogger("argentbus.link")
@@ -47,17 +47,17 @@ class Sentinels:
     async def start(self) -> None:
         await (await self._look.get()).connection()
 
-    async def place(self, key: Key | None) -> Place:
-        return Place(self._primary or await self._look.get())
+    async def locate(self, key: Key | None) -> Destination:
+        return Destination(self._primary or await self._look.get())
 
-    def redirected(self, error: AskError, by: Node, key: Key | None) -> Place:
+    def redirected(self, error: AskError, by: Node, key: Key | None) -> Destination:
         raise error
 
-    def on_its_way(self, key: Key) -> Place | None:
+    def on_its_way(self, key: Key) -> Destination | None:
         return None
 
     async def nodes(self) -> list[Node]:
-        return [(await self.place(None)).node]
+        return [(await self.locate(None)).node]
 
     def known(self) -> list[Node]:
         return [self._primary] if self._primary is not None else []

@@ -1,0 +1,90 @@
+"""Subscriptions to channels that belong to slots: on each node of a Cluster, to those it has.
+
+Where a channel's slot goes to another node, by a failover or by resharding, its subscription
+follows, and its sinks learn that they may have missed something. Sharded channels have no patterns.
+"""
+
+import anyio
+from anyio.abc import TaskGroup
+
+from .cluster import Cluster
+from .link import Link
+from .node import Node
+from .subscriber import Sink, Subscriber
+
+
+class Shards:
+    """A subscriber for each node that has channels of ours. `run` is a task of the bus.
+
+    Args:
+        tasks: Where the subscribers run.
+    """
+
+    def __init__(self, link: Link, cluster: Cluster, tasks: TaskGroup) -> None:
+        self._link = link
+        self._cluster = cluster
+        self._tasks = tasks
+        self._lines: dict[Node, tuple[Subscriber, anyio.CancelScope]] = {}
+        self._moved = anyio.Event()
+
+    async def add(self, name: str, sink: Sink) -> None:
+        """Subscribe `sink`; return when the node that has the channel has confirmed it.
+
+        Raises:
+            BusUnavailable: it was not confirmed within the bus's patience.
+        """
+        destination = await self._link.retrying(lambda: self._link.locate(name))
+        # At most one line has a channel, also while its slot moves.
+        line = self._line_with(name.encode()) or self._line_to(destination.node)
+        try:
+            await line.add(name, sink)
+        except BaseException:
+            self.remove(name, sink)
+            raise
+
+    def remove(self, name: str, sink: Sink) -> None:
+        """Unsubscribe `sink`."""
+        for line, _ in self._lines.values():
+            line.remove(name, sink)
+
+    async def run(self) -> None:
+        """Keep the subscriptions where their slots are, until cancelled."""
+        self._cluster.listeners.append(self._on_change)
+        try:
+            while True:
+                await self._moved.wait()
+                self._moved = anyio.Event()
+                self._settle()
+        finally:
+            self._cluster.listeners.remove(self._on_change)
+
+    def _on_change(self) -> None:
+        self._moved.set()
+
+    def _settle(self) -> None:
+        for node, (line, scope) in list(self._lines.items()):
+            for channel in line.channels():
+                owner = self._cluster.owner(channel)
+                if owner is not None and owner is not node:
+                    line.hand_over(channel, self._line_to(owner))
+            if not line.channels():
+                del self._lines[node]
+                scope.cancel()
+
+    def _line_with(self, channel: bytes) -> Subscriber | None:
+        return next(
+            (line for line, _ in self._lines.values() if channel in line.channels()),
+            None,
+        )
+
+    def _line_to(self, node: Node) -> Subscriber:
+        if node not in self._lines:
+            line, scope = Subscriber(self._link, node), anyio.CancelScope()
+
+            async def run() -> None:
+                with scope:
+                    await line.run()
+
+            self._lines[node] = (line, scope)
+            self._tasks.start_soon(run)
+        return self._lines[node][0]
