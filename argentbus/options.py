@@ -20,7 +20,11 @@ class _Option(NamedTuple):
 
 
 _OPTIONS: Final = {
-    "redis_url": _Option("--redis-url", "URL", "Redis: redis://, rediss:// or unix://."),
+    "redis_url": _Option(
+        "--redis-url",
+        "URL",
+        "Redis: redis[s]://, redis[s]+sentinel://, redis[s]+cluster:// or unix://.",
+    ),
     "namespace": _Option("--namespace", "NAME", "Prefix of every key.  [default: argent]"),
     "home": _Option("--data", "DIR", "The data directory of `argentbus up`."),
     "sqlite_path": _Option("--sqlite", "FILE", "The SQLite database."),

@@ -79,7 +79,7 @@ def parse_url(url: str) -> Address:
     `redis://host:port/db`, `rediss://` (TLS), `unix:///path?db=0`; the first primary of several
     sentinels, `redis+sentinel://host:port,host:port/service?db=0`; a Cluster, some of its nodes
     named, `redis+cluster://host:port,host:port`; `rediss+sentinel://` and `rediss+cluster://` with
-    TLS. Options behind the `?`: `db`; for TLS `ca` (a file with the certificate authorities to
+    TLS. Options behind the `?`: `db`, `username`, `password`; for TLS `ca` (a file with the certificate authorities to
     trust), `cert` and `key` (files with a certificate of ours, for mutual TLS), `verify=ca` (any
     name in the server's certificate will do); for sentinels that want credentials of their own
     `sentinel_username` and `sentinel_password`.
@@ -105,7 +105,7 @@ def _read(kind: Kind, tls: bool, parts: SplitResult, options: dict[str, str]) ->
     socket = parts.scheme == "unix"
     path = [] if socket else [unquote(part) for part in parts.path.split("/") if part]
     service = path.pop(0) if kind == "sentinel" and path else ""
-    allowed = {"db"} | (_TLS_OPTIONS if tls else set())
+    allowed = {"db", "username", "password"} | (_TLS_OPTIONS if tls else set())
     _check_options(options, allowed | (_SENTINEL_OPTIONS if kind == "sentinel" else set()))
     if kind == "sentinel" and not service:
         raise _not_a_url("no name of a service behind the sentinels")
@@ -128,8 +128,8 @@ def _read(kind: Kind, tls: bool, parts: SplitResult, options: dict[str, str]) ->
         endpoints=endpoints,
         tls=Tls.of(options) if tls else None,
         db=db,
-        username=unquote(username) or None,
-        password=unquote(password) or None,
+        username=unquote(username) or options.get("username"),
+        password=unquote(password) or options.get("password"),
         service=service,
         sentinel_username=options.get("sentinel_username"),
         sentinel_password=options.get("sentinel_password"),
@@ -140,7 +140,10 @@ def _endpoints(hosts: str, default_port: int) -> tuple[Endpoint, ...]:
     found = []
     for host in hosts.split(","):
         part = urlsplit(f"//{host}")
-        found.append(Endpoint(part.hostname or "127.0.0.1", part.port or default_port))
+        port = default_port if part.port is None else part.port
+        if port == 0:
+            raise _not_a_url("no server has port 0")
+        found.append(Endpoint(part.hostname or "127.0.0.1", port))
     return tuple(found)
 
 

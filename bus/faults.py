@@ -100,6 +100,8 @@ def refusal_remedy(error: RedisError) -> str:
 
 
 _ABSENCE_REMEDIES: Final = (
+    ("none of the sentinels", "start them, or name those that run (--redis-url)"),
+    ("is not the primary", "no other has taken its place: see SENTINEL MASTER at a sentinel"),
     ("max number of clients", "raise its maxclients, or end some of its clients"),
     ("LOADING", "it is still loading its data: wait, or be more patient"),
     ("READONLY", "it is a replica: name its primary, or its sentinels with redis+sentinel://"),

@@ -35,9 +35,9 @@ from .address import Address, parse_url
 from .cluster import Cluster
 from .connector import Connector, reply
 from .errors import BusUnavailable, ServerRefused
-from .faults import AWAY, REDIRECTED, TRANSIENT, absence_remedy, backoff
+from .faults import AWAY, REDIRECTED, TRANSIENT, NotReady, absence_remedy, backoff
 from .node import Node
-from .route import Direct, Destination, Route
+from .route import Destination, Direct, Route
 from .scope import background
 from .script import Argument, Arguments, Script
 from .sentinel import Sentinels
@@ -293,7 +293,8 @@ class Link:
         return self._connector.refused(error)
 
     def _unavailable(self, error: BaseException) -> BusUnavailable:
-        reason = error.__cause__ or error
+        # What the driver raises says less than what it was raised from.
+        reason = error if isinstance(error, NotReady) else error.__cause__ or error
         text = str(reason) or reason.__class__.__name__
         return BusUnavailable(
             f"cannot reach Redis at {self.address} ({text}): {absence_remedy(error)}"

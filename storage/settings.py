@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import quote, urlsplit
 
+from bus.address import parse_url
+from bus.errors import BusError
+
 from .errors import StorageError
 
 _FILE_KEYS: Final = {
@@ -116,8 +119,15 @@ def lease(value: Any, _base: Path) -> float:
 
 
 def redis_url(value: Any, _base: Path) -> str:
-    """Check a Redis URL."""
-    return _url(value, ("redis", "rediss", "unix"), "redis://127.0.0.1:6380")
+    """Check a Redis URL: one that the bus can use."""
+    try:
+        parse_url(value if isinstance(value, str) else "")
+    except BusError:
+        raise Expectation(
+            f"{_shown(value)} should be a URL such as redis://127.0.0.1:6380, unix:///path, "
+            "redis+sentinel://host:port,host:port/service or redis+cluster://host:port,host:port"
+        ) from None
+    return str(value)
 
 
 def postgres_url(value: Any, _base: Path) -> str:
@@ -146,10 +156,8 @@ def _url(value: Any, schemes: tuple[str, ...], example: str) -> str:
             parts is not None
             and parts.scheme in schemes
             and (parts.port is None or parts.port > 0)
-            and bool(parts.path if parts.scheme == "unix" else parts.hostname or parts.query)
+            and bool(parts.hostname or parts.query)
         )
-        if fine and parts is not None and parts.scheme in {"redis", "rediss"}:
-            fine = not parts.path.strip("/") or parts.path.strip("/").isdigit()
     except ValueError:
         fine = False
     if not fine:

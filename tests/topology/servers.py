@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import redis
 
 from argentbus.embedded import free_port
 from argentbus.embedded.redis import server_binary
+from bus.slots import slot_of
 
 HOST = "127.0.0.1"
 
@@ -96,7 +98,7 @@ class ClusterServers:
             Server(directory / str(n), port, *self.settings)
             for n, port in enumerate(cluster_ports(masters * (1 + replicas)))
         ]
-        self.masters = masters
+        self.count = masters
 
     @property
     def url(self) -> str:
@@ -113,13 +115,13 @@ class ClusterServers:
             server.call("CLUSTER", "SET-CONFIG-EPOCH", n + 1)
         for server in others:
             first.call("CLUSTER", "MEET", HOST, server.port)
-        share = 16384 // self.masters
-        masters, replicas = self.servers[: self.masters], self.servers[self.masters :]
+        share = 16384 // self.count
+        masters, replicas = self.servers[: self.count], self.servers[self.count :]
         for n, server in enumerate(masters):
-            last = 16383 if n == self.masters - 1 else (n + 1) * share - 1
+            last = 16383 if n == self.count - 1 else (n + 1) * share - 1
             server.call("CLUSTER", "ADDSLOTS", *range(n * share, last + 1))
         for n, server in enumerate(replicas):
-            master_id = masters[n % self.masters].call("CLUSTER", "MYID")
+            master_id = masters[n % self.count].call("CLUSTER", "MYID")
             within(10, lambda s=server, m=master_id: replicates(s, m), "a node stays unknown")
         self.settle()
 
@@ -143,14 +145,48 @@ class ClusterServers:
         return len(set(maps)) == 1
 
     def owner(self, key: str) -> Server:
-        """The master that has the slot of `key`, as a node that lives sees it."""
+        """The master that has the slot of `key`, as the nodes that answer see it."""
+        return self.owner_of(slot_of(key))
+
+    def owner_of(self, slot: int) -> Server:
         for server in self.servers:
             if server.alive:
-                slot = int(server.call("CLUSTER", "KEYSLOT", key))
-                for first, last, master, *_ in slots(server):
-                    if first <= slot <= last:
-                        return self.at(master[1])
-        raise AssertionError(f"nobody has the slot of {key}")
+                with contextlib.suppress(redis.RedisError):
+                    for first, last, master, *_ in slots(server):
+                        if first <= slot <= last:
+                            return self.at(master[1])
+        raise AssertionError(f"nobody has slot {slot}")
+
+    def masters(self) -> list[Server]:
+        return [server for server in self.servers if server.alive and role(server) == "master"]
+
+    def move(self, slot: int, target: Server, *, midway: float = 0.0) -> None:
+        """Move one slot with its keys, as `redis-cli --cluster reshard` does.
+
+        For `midway` seconds the keys are there already, and the slot is not.
+        """
+        source = self.owner_of(slot)
+        if source is target:
+            return
+        source_id, target_id = source.call("CLUSTER", "MYID"), target.call("CLUSTER", "MYID")
+        target.call("CLUSTER", "SETSLOT", slot, "IMPORTING", source_id)
+        source.call("CLUSTER", "SETSLOT", slot, "MIGRATING", target_id)
+        while keys := source.call("CLUSTER", "GETKEYSINSLOT", slot, 3):
+            source.call("MIGRATE", HOST, target.port, "", 0, 5000, "KEYS", *keys)
+        time.sleep(midway)
+        target.call("CLUSTER", "SETSLOT", slot, "NODE", target_id)
+        source.call("CLUSTER", "SETSLOT", slot, "NODE", target_id)
+        for server in self.masters():
+            server.call("CLUSTER", "SETSLOT", slot, "NODE", target_id)
+
+    def errors(self, kind: str) -> int:
+        """How often the nodes answered with an error of that kind."""
+        found = 0
+        for server in self.servers:
+            with raw(server) as client:
+                answer = client.execute_command("INFO errorstats")
+            found += sum(map(int, re.findall(rf"errorstat_{kind}:count=(\d+)", answer)))
+        return found
 
     def at(self, port: int) -> Server:
         return next(server for server in self.servers if server.port == port)
@@ -161,6 +197,10 @@ class ClusterServers:
             for server in self.servers
             if server.alive and role(server) == "slave" and server.call("ROLE")[2] == master.port
         )
+
+    def lose(self, key: str) -> None:
+        """Kill the master that has `key`."""
+        self.owner(key).kill()
 
     def mend(self) -> None:
         """Start what was killed, thaw what was frozen, and wait until all is well."""
@@ -206,6 +246,10 @@ class SentinelServers:
         living = [sentinel for sentinel in self.sentinels if sentinel.alive]
         port = int(living[0].call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.SERVICE)[1])
         return next(server for server in self.servers if server.port == port)
+
+    def lose(self, key: str) -> None:
+        """Kill the primary."""
+        self.primary().kill()
 
     def settle(self) -> None:
         within(30, self.settled, "the sentinels do not come to agree")
