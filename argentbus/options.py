@@ -23,7 +23,7 @@ _OPTIONS: Final = {
     "redis_url": _Option(
         "--redis-url",
         "URL",
-        "Redis: redis[s]://, redis[s]+sentinel://, redis[s]+cluster:// or unix://.",
+        "Redis: redis[s]://, unix://, redis+sentinel:// or redis+cluster://.",
     ),
     "namespace": _Option("--namespace", "NAME", "Prefix of every key.  [default: argent]"),
     "home": _Option("--data", "DIR", "The data directory of `argentbus up`."),

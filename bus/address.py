@@ -79,10 +79,10 @@ def parse_url(url: str) -> Address:
     `redis://host:port/db`, `rediss://` (TLS), `unix:///path?db=0`; the first primary of several
     sentinels, `redis+sentinel://host:port,host:port/service?db=0`; a Cluster, some of its nodes
     named, `redis+cluster://host:port,host:port`; `rediss+sentinel://` and `rediss+cluster://` with
-    TLS. Options behind the `?`: `db`, `username`, `password`; for TLS `ca` (a file with the certificate authorities to
-    trust), `cert` and `key` (files with a certificate of ours, for mutual TLS), `verify=ca` (any
-    name in the server's certificate will do); for sentinels that want credentials of their own
-    `sentinel_username` and `sentinel_password`.
+    TLS. Options behind the `?`: `db`, `username`, `password`; for TLS `ca` (a file with the
+    certificate authorities to trust), `cert` and `key` (files with a certificate of ours, for
+    mutual TLS), `verify=ca` (any name in the server's certificate will do); for sentinels that want
+    credentials of their own `sentinel_username` and `sentinel_password`.
 
     Raises:
         BusError: it is not such a URL. The message repeats nothing of it.

@@ -237,12 +237,13 @@ class Bus:
     async def publish(self, channel: str, message: bytes) -> int:
         """Publish an encoded message once; return the number of receivers."""
         self.check_size(message)
-        command, key = ("SPUBLISH", channel) if self.link.sharded else ("PUBLISH", None)
+        command = "SPUBLISH" if self.link.sharded else "PUBLISH"
 
         async def send() -> int:
-            await self.link.connection(key)
+            # Any node takes a PUBLISH; always the same one keeps the order.
+            await self.link.connection(channel)
             try:
-                return int(await self.link.call(command, channel, message, key=key))
+                return int(await self.link.call(command, channel, message, key=channel))
             except UNDONE:
                 raise
             except TRANSIENT as error:

@@ -21,6 +21,7 @@ from coredis.connection import (
     UnixDomainSocketLocation,
 )
 from coredis.exceptions import (
+    ConnectionError,  # noqa: A004 (the driver's name for it)
     InvalidResponse,
     RedisError,
     ResponseError,
@@ -29,7 +30,7 @@ from coredis.exceptions import (
 
 from .address import Address, Endpoint
 from .errors import BusUnavailable, ServerRefused, UnsupportedServer
-from .faults import DEMOTED, TRANSIENT, NotReady, passing, refusal_remedy
+from .faults import BROKE_OFF, DEMOTED, TRANSIENT, NotReady, passing, refusal_remedy
 from .script import Argument
 
 # The driver logs every failed attempt to connect with its traceback; the bus reports them itself.
@@ -131,6 +132,8 @@ class Connector:
             # The driver turns being cancelled into errors of many kinds.
             if scope.cancel_called and isinstance(error, Exception):
                 raise TimeoutError(f"no answer within {self.connect_timeout:g} s") from None
+            if isinstance(error, ConnectionError) and str(error).startswith("Connection lost"):
+                raise ConnectionError(BROKE_OFF) from error
             raise
         if scope.cancelled_caught:
             _close_buffers(connection)

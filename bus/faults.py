@@ -21,7 +21,7 @@ from coredis.exceptions import (
 )
 
 from .errors import BusUnavailable
-from .tls import advice
+from .tls import Tls, advice
 
 
 class NotReady(ConnectionError):
@@ -40,6 +40,9 @@ TRANSIENT: Final = (
     MovedError,
     AskError,
 )
+
+#: What is said where a server ends a connection before it has greeted.
+BROKE_OFF: Final = "it broke off at once"
 
 #: Those of them that say for certain that nothing was carried out.
 UNDONE: Final = (
@@ -113,7 +116,7 @@ _ABSENCE_REMEDIES: Final = (
 )
 
 
-def absence_remedy(error: BaseException) -> str:
+def absence_remedy(error: BaseException, tls: Tls | None) -> str:
     """What to do where the server could not be used for as long as one was willing to wait."""
     text = str(error)
     for word, remedy in _ABSENCE_REMEDIES:
@@ -124,7 +127,25 @@ def absence_remedy(error: BaseException) -> str:
             return "its host has no address: check the name, or say where it is"
         if (remedy_of_tls := advice(cause)) is not None:
             return remedy_of_tls
+    if BROKE_OFF in text:
+        if tls is None:
+            return "if it speaks TLS, write rediss:// (with ca=FILE for an authority of your own)"
+        return (
+            "it may not accept our certificate: cert=FILE should be signed by one it trusts"
+            if tls.cert
+            else "perhaps it wants a certificate of ours: name one with cert=FILE&key=FILE"
+        )
+    if tls is not None and isinstance(error, TimeoutError):
+        return "if it does not speak TLS there, write redis://, or name its TLS port"
     return "start it there, or say where it is (ARGENTBUS_REDIS_URL, --redis-url)"
+
+
+def reason(error: BaseException) -> str:
+    """Why, in as few words as there are: the driver's own say less than what they came from."""
+    cause = None if isinstance(error, NotReady) or BROKE_OFF in str(error) else error.__cause__
+    while cause is not None and not str(cause):
+        cause = cause.__cause__
+    return str(cause or error) or error.__class__.__name__
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:

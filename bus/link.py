@@ -35,7 +35,7 @@ from .address import Address, parse_url
 from .cluster import Cluster
 from .connector import Connector, reply
 from .errors import BusUnavailable, ServerRefused
-from .faults import AWAY, REDIRECTED, TRANSIENT, NotReady, absence_remedy, backoff
+from .faults import AWAY, REDIRECTED, TRANSIENT, absence_remedy, backoff, reason
 from .node import Node
 from .route import Destination, Direct, Route
 from .scope import background
@@ -293,11 +293,9 @@ class Link:
         return self._connector.refused(error)
 
     def _unavailable(self, error: BaseException) -> BusUnavailable:
-        # What the driver raises says less than what it was raised from.
-        reason = error if isinstance(error, NotReady) else error.__cause__ or error
-        text = str(reason) or reason.__class__.__name__
         return BusUnavailable(
-            f"cannot reach Redis at {self.address} ({text}): {absence_remedy(error)}"
+            f"cannot reach Redis at {self.address} ({reason(error)}): "
+            f"{absence_remedy(error, self.address.tls)}"
         )
 
     # connections

@@ -53,7 +53,7 @@ async def presence(url: str, namespace: str) -> None:
 
 
 async def queue(url: str, namespace: str) -> None:
-    """Messages are handled, retried, taken from the dead, delayed, deduplicated, buried, replayed."""
+    """Messages are handled, retried, taken from the dead, delayed, buried, replayed."""
     async with two(url, namespace) as (one, other):
         jobs = one.queue("jobs", Job, max_deliveries=2)
         base = one.keys.queue("jobs")

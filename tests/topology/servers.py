@@ -55,7 +55,7 @@ class Server:
                 start_new_session=True,
             )
         if wait:
-            within(10, lambda: self.answers(), f"the server in {self.directory} does not answer")
+            within(10, self.answers, f"the server in {self.directory} does not answer")
 
     def answers(self) -> bool:
         assert self.process is not None
@@ -92,10 +92,12 @@ class Server:
 class ClusterServers:
     """Masters, each with a replica."""
 
-    def __init__(self, directory: Path, masters: int = 3, *, replicas: int = 1, settings=()):
-        self.settings = ("--cluster-enabled", "yes", "--cluster-node-timeout", str(GONE), *settings)
+    def __init__(
+        self, directory: Path, masters: int = 3, *, replicas: int = 1, binary: Path | None = None
+    ):
+        self.settings = ("--cluster-enabled", "yes", "--cluster-node-timeout", str(GONE))
         self.servers = [
-            Server(directory / str(n), port, *self.settings)
+            Server(directory / str(n), port, *self.settings, binary=binary)
             for n, port in enumerate(cluster_ports(masters * (1 + replicas)))
         ]
         self.count = masters
@@ -160,7 +162,7 @@ class ClusterServers:
     def masters(self) -> list[Server]:
         return [server for server in self.servers if server.alive and role(server) == "master"]
 
-    def move(self, slot: int, target: Server, *, midway: float = 0.0) -> None:
+    def move(self, slot: int, target: Server, midway: float = 0.0) -> None:
         """Move one slot with its keys, as `redis-cli --cluster reshard` does.
 
         For `midway` seconds the keys are there already, and the slot is not.

@@ -123,7 +123,7 @@ async def test_slots_move_under_load(cluster: ClusterServers, namespace: str) ->
             names = [Keys(namespace).queue("jobs"), Keys(namespace).topic("mood")]
             for name in names:
                 slot = int(source.call("CLUSTER", "KEYSLOT", name))
-                await in_thread(lambda slot=slot: cluster.move(slot, target, midway=0.3))
+                await in_thread(cluster.move, slot, target, 0.3)
             assert cluster.owner(names[0]) is cluster.owner(names[1]) is target
             await load.goes_on()
         load.producing = False

@@ -1,0 +1,141 @@
+"""TLS and mutual TLS against real servers, with certificates made here, and what errors advise.
+
+The embedded Redis is built without TLS: another server has to be here.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import pytest
+import trustme
+
+from argentbus.embedded import free_port
+from bus import Bus, BusError, BusUnavailable
+from tests.topology.acceptance import request, topic
+from tests.topology.binaries import FOUND, WITH_TLS
+from tests.topology.servers import HOST, Server
+
+pytestmark = pytest.mark.anyio
+
+
+class TlsServer(Server):
+    tls_port: int
+
+
+@dataclass
+class Certificates:
+    """Files in a directory: an authority, a server's certificate, a client's, a stranger's."""
+
+    ca: Path
+    server: Path
+    client: Path
+    stranger: Path
+    strange_ca: Path
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    directory = tmp_path_factory.mktemp("certificates")
+    ours, strange = trustme.CA(), trustme.CA()
+    found = {"ca": directory / "ca.pem", "strange_ca": directory / "strange-ca.pem"}
+    ours.cert_pem.write_to_path(found["ca"])
+    strange.cert_pem.write_to_path(found["strange_ca"])
+    for name, ca, host in (
+        ("server", ours, "redis.test"),
+        ("client", ours, "client.test"),
+        ("stranger", strange, "client.test"),
+    ):
+        found[name] = directory / f"{name}.pem"
+        hosts = (host, HOST) if name == "server" else (host,)
+        ca.issue_cert(*hosts).private_key_and_cert_chain_pem.write_to_path(found[name])
+    return Certificates(**found)
+
+
+def serve(directory: Path, certificates: Certificates, *settings: str) -> Iterator[TlsServer]:
+    binary = next((path for name, path in FOUND.items() if name in WITH_TLS), None)
+    if binary is None:
+        pytest.skip(f"needs a server with TLS, one of {', '.join(WITH_TLS)}: run .ci/servers")
+    server = TlsServer(
+        directory,
+        free_port(),
+        *("--tls-port", str(tls_port := free_port()), "--tls-ca-cert-file", str(certificates.ca)),
+        *("--tls-cert-file", str(certificates.server), "--tls-key-file", str(certificates.server)),
+        *settings,
+        binary=binary,
+    )
+    server.tls_port = tls_port
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture(scope="module")
+def tls(
+    tmp_path_factory: pytest.TempPathFactory, certificates: Certificates
+) -> Iterator[TlsServer]:
+    directory = tmp_path_factory.mktemp("tls")
+    yield from serve(directory, certificates, "--tls-auth-clients", "no")
+
+
+@pytest.fixture(scope="module")
+def mutual(
+    tmp_path_factory: pytest.TempPathFactory, certificates: Certificates
+) -> Iterator[TlsServer]:
+    yield from serve(tmp_path_factory.mktemp("mutual"), certificates)
+
+
+async def refused(url: str, match: str, error: type[BusError] = BusUnavailable) -> None:
+    with anyio.fail_after(8), pytest.raises(error, match=match) as caught:
+        async with Bus.connect(url):
+            pytest.fail("connected")
+    assert "s3cret" not in str(caught.value)
+
+
+async def test_a_private_authority(
+    tls: TlsServer, certificates: Certificates, namespace: str
+) -> None:
+    url = f"rediss://{HOST}:{tls.tls_port}?ca={certificates.ca}"
+    await topic(url, namespace)
+    await request(url, namespace)
+
+
+async def test_an_authority_that_is_not_trusted(tls: TlsServer, certificates: Certificates) -> None:
+    url = f"rediss://:s3cret@{HOST}:{tls.tls_port}"
+    await refused(url, "its certificate is not trusted: name the authority .* ca=FILE")
+    await refused(f"{url}?ca={certificates.strange_ca}", "its certificate is not trusted")
+
+
+async def test_a_certificate_of_another_host(tls: TlsServer, certificates: Certificates) -> None:
+    url = f"rediss://localhost:{tls.tls_port}?ca={certificates.ca}"
+    await refused(url, "its certificate is another host's.*verify=ca")
+    async with Bus.connect(f"{url}&verify=ca") as bus:
+        assert await bus.link.call("PING") == b"PONG"
+
+
+async def test_mutual(mutual: TlsServer, certificates: Certificates, namespace: str) -> None:
+    url = f"rediss://{HOST}:{mutual.tls_port}?ca={certificates.ca}"
+    await topic(f"{url}&cert={certificates.client}", namespace)
+    await refused(url, "certificate of ours: name one with cert=FILE")
+    await refused(f"{url}&cert={certificates.stranger}", "not accept our certificate")
+
+
+async def test_plain_and_tls_are_mixed_up(tls: TlsServer, certificates: Certificates) -> None:
+    await refused(f"rediss://{HOST}:{tls.port}?ca={certificates.ca}", "does not speak TLS there")
+    await refused(f"redis://{HOST}:{tls.tls_port}", "if it speaks TLS, write rediss://")
+
+
+async def test_files_that_cannot_be_used(
+    tls: TlsServer, certificates: Certificates, tmp_path: Path
+) -> None:
+    url = f"rediss://{HOST}:{tls.tls_port}"
+    absent, empty = tmp_path / "absent.pem", tmp_path / "empty.pem"
+    empty.touch()
+    await refused(f"{url}?ca={absent}", r"cannot use .*absent\.pem for TLS \(No such", BusError)
+    await refused(f"{url}?ca={empty}", r"cannot use .*empty\.pem for TLS", BusError)
+    await refused(f"{url}?cert={certificates.ca}", r"cannot use .*ca\.pem for TLS", BusError)
+    await refused(f"{url}?key={certificates.client}", "a key needs its certificate", BusError)
+    await refused(f"{url}?verify=none", "never left unverified", BusError)
