@@ -1,5 +1,6 @@
 """Consuming a stream as a member of a group: read ahead, reclaim, retry, settle."""
 
+import contextlib
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
@@ -11,7 +12,7 @@ from coredis.connection import BaseConnection
 
 from .delivery import Delivery
 from .envelope import Envelope, unwrap
-from .errors import BusError, ServerRefused, UndecodableMessage
+from .errors import BusError, ServerFull, ServerRefused, UndecodableMessage
 from .heartbeat import GAP, GRACE, Beat
 from .link import AWAY, backoff
 from .log import message_of
@@ -79,6 +80,7 @@ class Consumer(Generic[T]):
         self._arrived = anyio.Event()
         self._room = anyio.Event()
         self._lapsed = False
+        self._full = False
         self.settlements = Settlements(bus.link, base, group, self.name, max_deliveries, self._held)
 
     # the caller's side
@@ -238,9 +240,19 @@ class Consumer(Generic[T]):
                 wait = await self._tend_once()
             except AWAY as error:
                 log.debug("tending %s interrupted: %r", self._base, error)
+            except ServerFull as error:
+                await self._make_room(error)
             except ServerRefused as error:
                 await self._heal(error)
             await anyio.sleep(wait)
+
+    async def _make_room(self, error: ServerFull) -> None:
+        """Drop what is done with: while there is no room, nothing else of tending can be done."""
+        if not self._full:
+            log.warning("retries and delayed messages of %s have to wait: %s", self._base, error)
+        self._full = True
+        with contextlib.suppress(*AWAY):
+            await self.settlements.trim()
 
     async def _tend_once(self) -> float:
         """Take over what is due; return the seconds until the next look."""
@@ -266,6 +278,7 @@ class Consumer(Generic[T]):
         )
         if claimed:
             self._receive((row[0].decode(), row[1], int(row[2])) for row in claimed)
+        self._full = False
         await self.settlements.trim()
         return min(TEND, max(0.01, due / 1000)) if due >= 0 else TEND
 

@@ -10,6 +10,7 @@ from coredis.exceptions import (
     AuthenticationError,
     AuthorizationError,
     BusyLoadingError,
+    ClusterCrossSlotError,
     ClusterDownError,
     ConnectionError,  # noqa: A004 (the driver's name for it)
     MovedError,
@@ -88,28 +89,35 @@ def backoff(first: float = 0.02, most: float = 1.0) -> Iterator[float]:
         delay = min(most, delay * 2)
 
 
+def out_of_memory(error: RedisError) -> bool:
+    """Whether the server has no memory left for what is new."""
+    return "OOM" in str(error) or "maxmemory" in str(error)
+
+
 def refusal_remedy(error: RedisError) -> str:
     """What to do where the server answered with an error that stays; empty if that is unknown."""
     text = str(error)
-    if "OOM" in text or "maxmemory" in text:
+    if out_of_memory(error):
         return " (raise its maxmemory, or consume what waits in its queues)"
     if "MISCONF" in text or "No space" in text:
         return " (its disk is full or cannot be written: nothing new is accepted until it can)"
     if isinstance(error, AuthenticationError | AuthorizationError) or "NOPERM" in text:
         return " (check the user and password in the URL, and what that user may do)"
-    if "CROSSSLOT" in text:
+    if isinstance(error, ClusterCrossSlotError) or "CROSSSLOT" in text:
         return " (its keys are of different nouns: a Cluster does nothing with several at once)"
     return ""
 
 
-_ABSENCE_REMEDIES: Final = (
+#: By the error's class, or by a word in it: the driver takes the words it knows out of the text.
+_ABSENCE_REMEDIES: Final[tuple[tuple[type[BaseException] | str, str], ...]] = (
     ("none of the sentinels", "start them, or name those that run (--redis-url)"),
     ("is not the primary", "no other has taken its place: see SENTINEL MASTER at a sentinel"),
     ("max number of clients", "raise its maxclients, or end some of its clients"),
-    ("LOADING", "it is still loading its data: wait, or be more patient"),
-    ("READONLY", "it is a replica: name its primary, or its sentinels with redis+sentinel://"),
-    ("CLUSTERDOWN", "some of its slots have no master: mend the Cluster (CLUSTER NODES shows it)"),
-    ("TRYAGAIN", "its slot is being moved: finish or undo that"),
+    (BusyLoadingError, "it is still loading its data: wait, or be more patient"),
+    (ReadOnlyError, "it is a replica: name its primary, or its sentinels (redis+sentinel://)"),
+    (ClusterDownError, "some of its slots have no master: CLUSTER NODES shows which"),
+    (TryAgainError, "its slot is being moved: finish that, or undo it"),
+    (AskError, "its nodes do not agree on who has the key: CLUSTER NODES shows why"),
     ("NOREPLICAS", "too few replicas follow it: start them, or lower min-replicas-to-write"),
     ("MASTERDOWN", "it is a replica that lost its primary: name the primary"),
     ("BUSY ", "a script keeps it busy: see SLOWLOG there, and SCRIPT KILL"),
@@ -119,8 +127,8 @@ _ABSENCE_REMEDIES: Final = (
 def absence_remedy(error: BaseException, tls: Tls | None) -> str:
     """What to do where the server could not be used for as long as one was willing to wait."""
     text = str(error)
-    for word, remedy in _ABSENCE_REMEDIES:
-        if word in text:
+    for sign, remedy in _ABSENCE_REMEDIES:
+        if sign in text if isinstance(sign, str) else isinstance(error, sign):
             return remedy
     for cause in causes(error):
         if isinstance(cause, socket.gaierror):
@@ -129,7 +137,7 @@ def absence_remedy(error: BaseException, tls: Tls | None) -> str:
             return remedy_of_tls
     if BROKE_OFF in text:
         if tls is None:
-            return "if it speaks TLS, write rediss:// (with ca=FILE for an authority of your own)"
+            return "if it speaks TLS, write rediss://; if it is full of clients, raise its maxclients"
         return (
             "it may not accept our certificate: cert=FILE should be signed by one it trusts"
             if tls.cert

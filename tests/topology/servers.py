@@ -61,10 +61,14 @@ class Server:
         assert self.process is not None
         if self.process.poll() is not None:
             raise AssertionError((self.directory / "log").read_text()[-2000:])
+        return self.says("PING").startswith("+PONG")
+
+    def says(self, line: str) -> str:
+        """The first words of the answer to an inline command; empty where nobody answers."""
         with contextlib.suppress(OSError), socket.create_connection((HOST, self.port), 1) as probe:
-            probe.sendall(b"PING\r\n")
-            return probe.recv(64).startswith((b"+PONG", b"-NOAUTH"))
-        return False
+            probe.sendall(line.encode() + b"\r\n")
+            return probe.recv(64).decode()
+        return ""
 
     def call(self, *command: Any) -> Any:
         """One command over a plain client, for what the test itself has to know or do."""
