@@ -4,7 +4,7 @@ import os
 import shutil
 import time
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -92,9 +92,12 @@ def _running(config: StorageConfig) -> Finding:
 async def _persistence(bus: Bus) -> list[Finding]:
     names = ("appendonly", "appendfsync", "maxmemory-policy")
     try:
-        settings = {name: await _setting(bus, name) for name in names}
-    except BusError as error:
+        by_name = [await _settings_of(bus, name) for name in names]
+        servers: list[tuple[str, ...]] = list(zip(*by_name, strict=True))
+    except (BusError, ValueError) as error:
         return [Finding("durability", "note", f"cannot be looked up: {error}")]
+    # Of a Cluster's masters, the one that promises least.
+    settings = dict(zip(names, min(servers, key=_promise), strict=True))
     if settings["appendonly"] != "yes":
         detail = (
             "appendonly is off: a crash of Redis loses messages and writes that were acknowledged; "
@@ -122,11 +125,21 @@ async def _persistence(bus: Bus) -> list[Finding]:
     return findings
 
 
-async def _setting(bus: Bus, name: str) -> str:
-    reply: Any = await bus.link.retrying(lambda: bus.link.call("CONFIG", "GET", name))
-    if not isinstance(reply, dict):
-        reply = dict(zip(reply[::2], reply[1::2], strict=True))
-    return str(reply.get(name.encode(), b"unknown").decode())
+def _promise(settings: tuple[str, ...]) -> tuple[bool, bool, bool]:
+    appendonly, appendfsync, policy = settings
+    return appendonly == "yes", policy == "noeviction", appendfsync == "always"
+
+
+async def _settings_of(bus: Bus, name: str) -> list[str]:
+    """The setting, of every server that takes writes."""
+    replies = await bus.link.retrying(lambda: bus.link.everywhere("CONFIG", "GET", name))
+    found = []
+    for reply in replies:
+        values = (
+            reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))
+        )
+        found.append(str(values.get(name.encode(), b"unknown").decode()))
+    return found
 
 
 async def _sidecars(bus: Bus) -> Finding:

@@ -47,9 +47,7 @@ class Bus:
         self.link: Final = link
         self.ttl = ttl
         self.pump = Pump()
-        self.subscriber = Subscriber(link)
-        #: Where a channel that `publish` publishes to is subscribed.
-        self.channels: Subscriber | Shards = self.subscriber
+        self.subscriber: Subscriber | Shards = Subscriber(link)
         self.mailbox = Mailbox(self)
         self.registry = Registry(self)
         self.roll = Roll(self)
@@ -93,12 +91,12 @@ class Bus:
         bus = cls(link, namespace, ttl, most_message_bytes)
         async with (
             link.open(),
-            background(bus.subscriber.run, bus.pump.run, bus.registry.run) as tasks,
+            background(bus.pump.run, bus.registry.run) as tasks,
         ):
             bus.appender = Appender(link, tasks, bus.instance)
             if link.sharded and link.cluster is not None:
-                bus.channels = Shards(link, link.cluster, tasks)
-                tasks.start_soon(bus.channels.run)
+                bus.subscriber = Shards(link, link.cluster, tasks)
+            tasks.start_soon(bus.subscriber.run)
             yield bus
 
     @property

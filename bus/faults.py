@@ -137,7 +137,7 @@ def absence_remedy(error: BaseException, tls: Tls | None) -> str:
             return remedy_of_tls
     if BROKE_OFF in text:
         if tls is None:
-            return "if it speaks TLS, write rediss://; if it is full of clients, raise its maxclients"
+            return "if it speaks TLS, write rediss://; if clients fill it, raise its maxclients"
         return (
             "it may not accept our certificate: cert=FILE should be signed by one it trusts"
             if tls.cert

@@ -12,8 +12,8 @@ see which, as long as it keeps to one rule: **everything says which key it is ab
   one key, or several of one slot. Is the key elsewhere later, `ask` closes the connection and
   raises one of `TRANSIENT`, and the next connection is made to the right place. None is for what
   is about no key.
-- Channels: `publish` and `subscriber` know; a script that wakes somebody uses `PUBLISH`, which a
-  Cluster carries to all its nodes.
+- Channels: `Bus.publish` and `Bus.subscriber` know; a script that wakes somebody uses `PUBLISH`,
+  which a Cluster carries to all its nodes (`shards.py`).
 
 What passes by itself (`TRANSIENT`: broken connections, failovers, a server that loads, slots that
 move) is for `retrying`, or for a loop that catches `AWAY`.

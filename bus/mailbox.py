@@ -49,10 +49,7 @@ class Mailbox:
             return False
         async with self._opening:
             if not self._open:
-                await self._bus.channels.add(self.channel, self)
-                if self._bus.channels is not self._bus.subscriber:
-                    # Replies come to where the channel's slot is, a script's wake-up everywhere.
-                    await self._bus.subscriber.add(self.channel, self)
+                await self._bus.subscriber.add(self.channel, self)
                 self._open = True
         return True
 

@@ -1,4 +1,9 @@
-"""Subscriptions to channels that belong to slots: on each node of a Cluster, to those it has.
+"""Subscriptions on a Cluster: on each node to the channels whose slot it has, and on one to all.
+
+What `Bus.publish` sends (`SPUBLISH`) reaches who subscribed at the node that has the channel's
+slot, and loads no other. A script may publish only by `PUBLISH`, since a sharded channel would have
+to be in the slot of its keys; that reaches every node, so it is for the rare message: a wake-up of
+a few bytes. A channel is subscribed in both ways, and so hears both.
 
 Where a channel's slot goes to another node, by a failover or by resharding, its subscription
 follows, and its sinks learn that they may have missed something. Sharded channels have no patterns.
@@ -14,7 +19,7 @@ from .subscriber import Sink, Subscriber
 
 
 class Shards:
-    """A subscriber for each node that has channels of ours. `run` is a task of the bus.
+    """`Subscriber` for a Cluster: one for each node that has channels of ours, and one for all.
 
     Args:
         tasks: Where the subscribers run.
@@ -24,11 +29,12 @@ class Shards:
         self._link = link
         self._cluster = cluster
         self._tasks = tasks
+        self._all = Subscriber(link)
         self._lines: dict[Node, tuple[Subscriber, anyio.CancelScope]] = {}
         self._moved = anyio.Event()
 
     async def add(self, name: str, sink: Sink) -> None:
-        """Subscribe `sink`; return when the node that has the channel has confirmed it.
+        """Subscribe `sink`; return when the server has confirmed it.
 
         Raises:
             BusUnavailable: it was not confirmed within the bus's patience.
@@ -38,17 +44,20 @@ class Shards:
         line = self._line_with(name.encode()) or self._line_to(destination.node)
         try:
             await line.add(name, sink)
+            await self._all.add(name, sink)
         except BaseException:
             self.remove(name, sink)
             raise
 
     def remove(self, name: str, sink: Sink) -> None:
         """Unsubscribe `sink`."""
+        self._all.remove(name, sink)
         for line, _ in self._lines.values():
             line.remove(name, sink)
 
     async def run(self) -> None:
-        """Keep the subscriptions where their slots are, until cancelled."""
+        """Keep the subscriptions, each where its slot is, until cancelled."""
+        self._tasks.start_soon(self._all.run)
         self._cluster.listeners.append(self._on_change)
         try:
             while True:

@@ -122,8 +122,8 @@ class Topic(Generic[T]):
             BusUnavailable: the subscription was not confirmed within the bus's patience.
         """
         feed: Feed[T] = Feed(self._type, self.name, buffer)
-        await self._bus.channels.add(self._channel, feed)
+        await self._bus.subscriber.add(self._channel, feed)
         try:
             yield feed
         finally:
-            self._bus.channels.remove(self._channel, feed)
+            self._bus.subscriber.remove(self._channel, feed)

@@ -149,7 +149,7 @@ class Sampler:
         Raises:
             BusError: Redis could not be reached, or refused.
         """
-        seconds, micros = await self._call("TIME")
+        seconds, micros = await self._call("TIME", key=self._bus.keys.presence_index)
         names = sorted(await _unless_refused(self._bus.queues(), []))
         return Sample(
             at=int(seconds) + int(micros) / 1e6,
@@ -193,9 +193,9 @@ class Sampler:
             if score is not None
         }
 
-    async def _call(self, command: str, *args: str) -> Any:
+    async def _call(self, command: str, *args: str, key: str | None = None) -> Any:
         link = self._bus.link
-        return await link.retrying(lambda: link.call(command, *args), patience=_RETRY)
+        return await link.retrying(lambda: link.call(command, *args, key=key), patience=_RETRY)
 
 
 async def _unless_refused(figure: Awaitable[T], otherwise: T) -> T:

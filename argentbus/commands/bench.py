@@ -75,8 +75,9 @@ def _compare(redis_url: str, directory: Path, seconds: float, as_json: bool) -> 
     with nats_server(directory / "nats") as nats_url:
         urls = {"redis": redis_url} | ({"nats": nats_url} if nats_url else {})
         rows = run(compare, urls, seconds, lambda text: click.echo(text, err=True))
-    if address.host and not address.password:
-        limits = {size: redis_benchmark(address.host, address.port, size) for size in SIZES}
+    server = address.endpoints[0]
+    if address.kind == "server" and server.host and not (address.password or address.tls):
+        limits = {size: redis_benchmark(server.host, server.port, size) for size in SIZES}
     if as_json:
         print_json({"rows": rows, "redis_benchmark": limits})
         return

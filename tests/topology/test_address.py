@@ -85,7 +85,7 @@ def test_what_is_not_a_url(url: str) -> None:
     assert "s3c" not in text
     assert "ret" not in text.replace("secret", "")
     assert caught.value.__cause__ is None
-    with pytest.raises(Exception, match="--redis-url: .* should be a URL such as redis://") as shown:
+    with pytest.raises(Exception, match="--redis-url: .* should be a URL such as") as shown:
         StorageConfig.load({"redis_url": url}, env={"HOME": "/nowhere"})
     assert "s3c" not in str(shown.value)
 
