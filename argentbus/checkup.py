@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, Literal
 
@@ -93,7 +94,7 @@ async def _persistence(bus: Bus) -> list[Finding]:
     names = ("appendonly", "appendfsync", "maxmemory-policy")
     try:
         by_name = [await _settings_of(bus, name) for name in names]
-        servers: list[tuple[str, ...]] = list(zip(*by_name, strict=True))
+        servers = list(zip(*by_name, strict=True))
     except (BusError, ValueError) as error:
         return [Finding("durability", "note", f"cannot be looked up: {error}")]
     # Of a Cluster's masters, the one that promises least.
@@ -125,7 +126,7 @@ async def _persistence(bus: Bus) -> list[Finding]:
     return findings
 
 
-def _promise(settings: tuple[str, ...]) -> tuple[bool, bool, bool]:
+def _promise(settings: Iterable[str]) -> tuple[bool, bool, bool]:
     appendonly, appendfsync, policy = settings
     return appendonly == "yes", policy == "noeviction", appendfsync == "always"
 

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import urljoin
 from urllib.request import urlopen
 
 import pytest
@@ -38,7 +39,7 @@ async def test_up_and_doctor(servers: Any, shell: Shell, namespace: str) -> None
     # These servers keep nothing on disk.
     assert (found["redis"]["verdict"], found["durability"]["verdict"]) == ("fine", "fault")
     assert servers.url in found["redis"]["detail"]
-    with urlopen(copy.running["dashboard_url"] + "/healthz") as health:
+    with urlopen(urljoin(copy.running["dashboard_url"], "/healthz")) as health:
         assert health.status == 200
 
 

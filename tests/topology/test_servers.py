@@ -46,6 +46,7 @@ async def test_everything(server: Server, kind: str, namespace: str) -> None:
         )
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
 async def test_everything_on_a_cluster(kind: str, namespace: str, tmp_path: Path) -> None:
     cluster = ClusterServers(tmp_path, 3, replicas=0, binary=FOUND[kind])
     try:
