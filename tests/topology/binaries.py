@@ -11,7 +11,7 @@ _DIRECTORY: Final = Path(__file__).parents[2] / ".servers"
 WANTED: Final = ("redis-6.2", "redis-7.0", "valkey-8.0", "valkey-9.1")
 
 #: The embedded server, and the builds from PyPI, come without TLS.
-WITH_TLS: Final = ("redis-7.0", "redis-8.0", "valkey-8.0", "valkey-8.1")
+WITH_TLS: Final = ("valkey-8.0", "valkey-8.1", "redis-8.0", "redis-7.0")
 
 
 def _found() -> dict[str, Path]:

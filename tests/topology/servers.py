@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -97,11 +97,18 @@ class ClusterServers:
     """Masters, each with a replica."""
 
     def __init__(
-        self, directory: Path, masters: int = 3, *, replicas: int = 1, binary: Path | None = None
+        self,
+        directory: Path,
+        masters: int = 3,
+        *,
+        replicas: int = 1,
+        binary: Path | None = None,
+        each: Callable[[], tuple[str, ...]] = tuple,
     ):
-        self.settings = ("--cluster-enabled", "yes", "--cluster-node-timeout", str(GONE))
+        """Args: `each` makes settings for one node more."""
+        settings = ("--cluster-enabled", "yes", "--cluster-node-timeout", str(GONE))
         self.servers = [
-            Server(directory / str(n), port, *self.settings, binary=binary)
+            Server(directory / str(n), port, *settings, *each(), binary=binary)
             for n, port in enumerate(cluster_ports(masters * (1 + replicas)))
         ]
         self.count = masters

@@ -15,7 +15,7 @@ from argentbus.embedded import free_port
 from bus import Bus, BusError, BusUnavailable
 from tests.topology.acceptance import request, topic
 from tests.topology.binaries import FOUND, WITH_TLS
-from tests.topology.servers import HOST, Server
+from tests.topology.servers import HOST, ClusterServers, Server
 
 pytestmark = pytest.mark.anyio
 
@@ -53,17 +53,28 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return Certificates(**found)
 
 
-def serve(directory: Path, certificates: Certificates, *settings: str) -> Iterator[TlsServer]:
-    binary = next((path for name, path in FOUND.items() if name in WITH_TLS), None)
+def binary_with_tls() -> Path:
+    binary = next((FOUND[name] for name in WITH_TLS if name in FOUND), None)
     if binary is None:
         pytest.skip(f"needs a server with TLS, one of {', '.join(WITH_TLS)}: run .ci/servers")
+    return binary
+
+
+def settings_for(certificates: Certificates, port: int) -> tuple[str, ...]:
+    return (
+        *("--tls-port", str(port), "--tls-ca-cert-file", str(certificates.ca)),
+        *("--tls-cert-file", str(certificates.server), "--tls-key-file", str(certificates.server)),
+    )
+
+
+def serve(directory: Path, certificates: Certificates, *settings: str) -> Iterator[TlsServer]:
+    tls_port = free_port()
     server = TlsServer(
         directory,
         free_port(),
-        *("--tls-port", str(tls_port := free_port()), "--tls-ca-cert-file", str(certificates.ca)),
-        *("--tls-cert-file", str(certificates.server), "--tls-key-file", str(certificates.server)),
+        *settings_for(certificates, tls_port),
         *settings,
-        binary=binary,
+        binary=binary_with_tls(),
     )
     server.tls_port = tls_port
     try:
@@ -139,3 +150,20 @@ async def test_files_that_cannot_be_used(
     await refused(f"{url}?cert={certificates.ca}", r"cannot use .*ca\.pem for TLS", BusError)
     await refused(f"{url}?key={certificates.client}", "a key needs its certificate", BusError)
     await refused(f"{url}?verify=none", "never left unverified", BusError)
+
+
+async def test_a_cluster(certificates: Certificates, namespace: str, tmp_path: Path) -> None:
+    cluster = ClusterServers(
+        tmp_path,
+        replicas=0,
+        binary=binary_with_tls(),
+        each=lambda: settings_for(certificates, free_port()),
+    )
+    try:
+        await anyio.to_thread.run_sync(cluster.start)
+        seed = cluster.servers[0].settings[cluster.servers[0].settings.index("--tls-port") + 1]
+        trust = f"ca={certificates.ca}&cert={certificates.client}"
+        await topic(f"rediss+cluster://{HOST}:{seed}?{trust}", namespace)
+        await refused(f"rediss+cluster://{HOST}:{seed}", "its certificate is not trusted")
+    finally:
+        cluster.stop()
