@@ -178,6 +178,11 @@ class ClusterServers:
 
         For `midway` seconds the keys are there already, and the slot is not.
         """
+        self.begin_move(slot, target)
+        time.sleep(midway)
+        self.end_move(slot, target)
+
+    def begin_move(self, slot: int, target: Server) -> None:
         source = self.owner_of(slot)
         if source is target:
             return
@@ -186,7 +191,9 @@ class ClusterServers:
         source.call("CLUSTER", "SETSLOT", slot, "MIGRATING", target_id)
         while keys := source.call("CLUSTER", "GETKEYSINSLOT", slot, 3):
             source.call("MIGRATE", HOST, target.port, "", 0, 5000, "KEYS", *keys)
-        time.sleep(midway)
+
+    def end_move(self, slot: int, target: Server) -> None:
+        source, target_id = self.owner_of(slot), target.call("CLUSTER", "MYID")
         target.call("CLUSTER", "SETSLOT", slot, "NODE", target_id)
         source.call("CLUSTER", "SETSLOT", slot, "NODE", target_id)
         for server in self.masters():
@@ -303,6 +310,8 @@ class SentinelServers:
 
 
 class Sentinel(Server):
+    """A sentinel that takes what listens on port `primary` for the primary."""
+
     def __init__(self, directory: Path, port: int, primary: int):
         super().__init__(directory, port)
         self.primary = primary

@@ -1,16 +1,24 @@
 """Servers are taken away under load: everybody goes on, and what a replica had is there."""
 
+from pathlib import Path
+
 import anyio
 import pytest
 
-from bus import BusUnavailable
+from argentbus.embedded import free_port
+from bus import Bus, BusUnavailable
 from bus.keys import Keys
-from tests.topology.acceptance import topic
+from bus.slots import slot_of
+from tests.topology.acceptance import Job, topic
 from tests.topology.load import under_load
-from tests.topology.servers import ClusterServers, SentinelServers, role
+from tests.topology.servers import HOST, ClusterServers, Sentinel, SentinelServers, role
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
+
+#: Sentinels take up to ten seconds to make a replica of a primary that is back: once is enough.
+ON_ASYNCIO = pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+ON_TRIO = pytest.mark.parametrize("anyio_backend", ["trio"], indirect=True)
 
 
 async def in_thread(function, *args):
@@ -31,6 +39,7 @@ async def test_the_master_of_the_queue_is_killed(cluster: ClusterServers, namesp
         await load.all_handled(set(load.replicated))
 
 
+@ON_ASYNCIO
 async def test_the_primary_is_killed(sentinels: SentinelServers, namespace: str) -> None:
     async with under_load(sentinels.url, namespace) as load:
         primary = sentinels.primary()
@@ -59,6 +68,7 @@ async def test_the_master_of_the_queue_hangs(cluster: ClusterServers, namespace:
         await load.all_handled(set(load.replicated))
 
 
+@ON_TRIO
 async def test_the_primary_hangs(sentinels: SentinelServers, namespace: str) -> None:
     async with under_load(sentinels.url, namespace) as load:
         primary = sentinels.primary()
@@ -84,6 +94,7 @@ async def test_master_and_replica_change_places(cluster: ClusterServers, namespa
         await load.all_handled(load.acknowledged | load.replicated)
 
 
+@ON_TRIO
 async def test_the_primary_is_made_a_replica(sentinels: SentinelServers, namespace: str) -> None:
     async with under_load(sentinels.url, namespace) as load:
         primary = sentinels.primary()
@@ -111,6 +122,45 @@ async def test_the_last_sentinel_dies_while_the_primary_lives(
         for sentinel in sentinels.sentinels:
             sentinel.kill()
         await load.goes_on()
+
+
+async def test_a_key_on_its_way_is_found(cluster: ClusterServers, namespace: str) -> None:
+    """A slot that stays half moved: single keys are read and written, also by who blocks."""
+    async with Bus.connect(cluster.url, namespace=namespace, patience=2) as bus:
+        journal = bus.log("journal")
+        await journal.append(Job(0))
+        slot = slot_of(journal.key)
+        source = cluster.owner_of(slot)
+        target = next(server for server in cluster.masters() if server is not source)
+        await in_thread(cluster.begin_move, slot, target)
+        try:
+            with anyio.fail_after(5):
+                assert len(await journal.read(after="0-0", block=1)) == 1
+                assert await journal.length() == 1
+                await bus.link.call("SET", f"{{{slot_tag(journal.key)}}}:new", "x")
+        finally:
+            await in_thread(cluster.end_move, slot, target)
+        await journal.append(Job(1))
+        assert await journal.length() == 2
+
+
+def slot_tag(key: str) -> str:
+    return key[key.index("{") + 1 : key.index("}")]
+
+
+async def test_a_sentinel_that_names_a_replica(
+    sentinels: SentinelServers, namespace: str, tmp_path: Path
+) -> None:
+    replica = next(s for s in sentinels.servers if s is not sentinels.primary())
+    wrong = Sentinel(tmp_path / "wrong", free_port(), replica.port)
+    try:
+        wrong.start()
+        url = f"redis+sentinel://{HOST}:{wrong.port}/{sentinels.SERVICE}"
+        with anyio.fail_after(5), pytest.raises(BusUnavailable, match="is not the primary"):
+            async with Bus.connect(url, namespace=namespace):
+                pytest.fail("connected")
+    finally:
+        wrong.kill()
 
 
 async def test_slots_move_under_load(cluster: ClusterServers, namespace: str) -> None:

@@ -31,10 +31,11 @@ async def test_memories_over_a_failover(servers: Any, namespace: str, tmp_path: 
         sqlite_path=tmp_path / "memory.db",
         home=tmp_path,
         partitions=1,
+        lease=2.0,
     )
     async with anyio.create_task_group() as tasks:
         ready = anyio.Event()
-        tasks.start_soon(lambda: run_sidecar(config, lease=2.0, ready=ready))
+        tasks.start_soon(lambda: run_sidecar(config, ready=ready))
         await ready.wait()
         async with Bus.connect(config.redis_url, namespace=namespace) as bus:
             async with bus.join("scout") as agent:
