@@ -178,4 +178,7 @@ async def test_slots_move_under_load(cluster: ClusterServers, namespace: str) ->
             await load.goes_on()
         load.producing = False
         await load.all_handled(load.acknowledged | load.replicated)
-    assert all(cluster.errors(kind) > before for kind, before in redirections.items())
+    more = {kind: cluster.errors(kind) - before for kind, before in redirections.items()}
+    assert min(more.values()) > 0
+    # Where a slot is now is learnt from the first redirection, not by each command anew.
+    assert more["MOVED"] < 100
