@@ -16,20 +16,23 @@ from .errors import (
     LockLost,
     LockNotAcquired,
     MessageTooLarge,
+    NobodyPresent,
     PresenceLost,
     RequestFailed,
     RequestTimeout,
     ServerRefused,
+    SlowSubscriber,
     UndecodableMessage,
     UnsupportedServer,
 )
 from .events import PresenceEvents
+from .feed import Event, Feed, Gap
 from .lock import Lease, Lock
 from .log import Log, LogEntry, Place
 from .presence import AgentState, Presence, PresenceEvent
 from .queue import GroupStatistics, Queue, QueueStatistics
 from .registry import Registry, Snapshot
-from .topic import Event, Feed, Topic
+from .topic import Topic, Topics
 
 __all__ = [
     "DASHBOARD",
@@ -47,6 +50,7 @@ __all__ = [
     "Event",
     "EventsMissed",
     "Feed",
+    "Gap",
     "GroupStatistics",
     "Inbox",
     "InvalidName",
@@ -57,6 +61,7 @@ __all__ = [
     "Log",
     "LogEntry",
     "MessageTooLarge",
+    "NobodyPresent",
     "Place",
     "Presence",
     "PresenceEvent",
@@ -68,8 +73,10 @@ __all__ = [
     "RequestFailed",
     "RequestTimeout",
     "ServerRefused",
+    "SlowSubscriber",
     "Snapshot",
     "Topic",
+    "Topics",
     "UndecodableMessage",
     "UnsupportedServer",
 ]

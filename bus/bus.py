@@ -20,7 +20,7 @@ from .registry import Registry
 from .request import request
 from .scope import background
 from .subscriber import Subscriber
-from .topic import Topic
+from .topic import Topic, Topics
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -114,6 +114,17 @@ class Bus:
             InvalidName: the name is not accepted.
         """
         return Topic(self, name, body_type, sender or self.instance)
+
+    def topics(self, pattern: str, body_type: type[T]) -> Topics[T]:
+        """All topics whose names fit `pattern`, to be listened to: `bus.topics("mood.*", Mood)`.
+
+        Args:
+            pattern: A name in which `*` stands for any characters and `?` for any one.
+
+        Raises:
+            InvalidName: the pattern is not accepted.
+        """
+        return Topics(self, pattern, body_type)
 
     def queue(
         self,

@@ -12,6 +12,7 @@ from .errors import InvalidName
 
 MAX_NAME = 128
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/+-]{0,127}\Z")
+_PATTERN = re.compile(r"[A-Za-z0-9*?][A-Za-z0-9._:@/+*?-]{0,127}\Z")
 _NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 
 
@@ -28,6 +29,21 @@ def check_name(kind: str, name: str) -> str:
             "A-Z a-z 0-9 . _ : @ / + -, the first a letter or a digit"
         )
     return name
+
+
+def check_pattern(kind: str, pattern: str) -> str:
+    """Return `pattern` when names of a `kind` can fit it: a name in which `*` stands for any
+    characters and `?` for any one. The other glob characters cannot be in a name, and are refused.
+
+    Raises:
+        InvalidName: it is not one.
+    """
+    if not _PATTERN.match(pattern):
+        raise InvalidName(
+            f"{ascii(pattern)[:60]} cannot be a pattern of {kind} names: use 1 to {MAX_NAME} "
+            "characters of A-Z a-z 0-9 . _ : @ / + -, * for any characters, ? for any one"
+        )
+    return pattern
 
 
 class Keys:
