@@ -1,6 +1,6 @@
 """The bus: presence, locks, queues, topics and requests for agents, on Redis."""
 
-from .agent import Agent, Inbox
+from .agent import Agent
 from .bus import Bus
 from .consumer import Consumer
 from .dashboard import DASHBOARD, DashboardEvent
@@ -27,11 +27,14 @@ from .errors import (
 )
 from .events import PresenceEvents
 from .feed import Event, Feed, Gap
+from .gathering import Answer, Answers, Gathering
+from .inbox import Inbox
 from .lock import Lease, Lock
 from .log import Log, LogEntry, Place
-from .presence import AgentState, Presence, PresenceEvent
+from .presence import Presence, PresenceEvent
 from .queue import GroupStatistics, Queue, QueueStatistics
 from .registry import Registry, Snapshot
+from .state import AgentState
 from .topic import Topic, Topics
 
 __all__ = [
@@ -39,6 +42,8 @@ __all__ = [
     "Agent",
     "AgentAlreadyPresent",
     "AgentState",
+    "Answer",
+    "Answers",
     "Bus",
     "BusError",
     "BusUnavailable",
@@ -51,6 +56,7 @@ __all__ = [
     "EventsMissed",
     "Feed",
     "Gap",
+    "Gathering",
     "GroupStatistics",
     "Inbox",
     "InvalidName",

@@ -1,25 +1,24 @@
 """An agent on the bus: present, in a state, and able to send, ask and be asked."""
 
 import logging
-import os
-import socket
-import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+import random
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
-from anyio.abc import TaskGroup, TaskStatus
+import msgspec
+from anyio.abc import TaskGroup
 
-from .consumer import Consumer
-from .delivery import Delivery
-from .envelope import new_id
-from .errors import AgentAlreadyPresent, BusError, PresenceLost
+from .errors import NobodyPresent
+from .gathering import Answers, Gathering, gathering
+from .inbox import Inbox, inbox_of
 from .keys import check_name
-from .presence import AgentState, Presence
-from .queue import Queue, choosing_decoder
-from .request import request
-from .scope import background
+from .presence import Presence
+from .progress import Progress
+from .queue import Queue
+from .request import deadline_in, request
+from .state import AgentState, own_fields
 from .topic import Topic
 
 if TYPE_CHECKING:
@@ -28,9 +27,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 log = logging.getLogger("argentbus.presence")
-
-#: The consumer group of every inbox.
-INBOX_GROUP = "inbox"
 
 
 class Agent:
@@ -42,12 +38,22 @@ class Agent:
         state: What it last said of itself.
     """
 
-    def __init__(self, bus: "Bus", presence: Presence) -> None:
+    def __init__(
+        self,
+        bus: "Bus",
+        presence: Presence,
+        state: msgspec.Struct | type[msgspec.Struct] | None = None,
+    ) -> None:
         self.bus = bus
         self.presence = presence
-        self.state = AgentState(instance=presence.instance, last_activity=presence.since)
+        self.state = AgentState(
+            instance=presence.instance, last_activity=presence.since, fields=own_fields(state)
+        )
         self.lost = anyio.Event()
+        self.leaving = False
+        self.progress_marks = Progress(self)
         self.tasks: TaskGroup
+        self._own_type = type(state) if isinstance(state, msgspec.Struct) else state
         self._state_lock = anyio.Lock()
         self._inbox = Inbox(self)
 
@@ -62,28 +68,55 @@ class Agent:
     def __repr__(self) -> str:
         return f"<Agent {self.id} {self.instance}>"
 
+    # saying of itself
+
     async def set_state(
         self,
         *,
         status: str | None = None,
-        **changes: str | float | None,
+        **changes: Any,
     ) -> None:
-        """Change some of the agent's state; the rest stays.
+        """Change some of the agent's state; the rest stays, in Redis as well.
 
         Args:
             status: `idle`, `processing`, `contemplating` or `offline`.
             changes: `activity`, `mood`, `valence` (-2 to 2), `arousal` (0 to 1), `session_key`, or
-                fields of your own, which are kept as text. None removes one.
+                fields of your own: those of the Struct that the agent joined with, or any, which
+                are kept as text. None removes one.
 
         Raises:
-            ValueError: a value is not one of those.
+            ValueError: a value is not one of those, or not of its field's type.
+            PresenceLost: another instance has taken this one's place.
             BusUnavailable: Redis could not be reached.
         """
         if status is not None:
             changes["status"] = status
+        await self.say(lambda state: state.with_changes(self._own_type, **changes))
+
+    async def progress(self, note: str | None = None) -> None:
+        """Mark that the agent gets on. It costs nothing: mark every item of a loop.
+
+        Others are told at most once a second, and at once where it was shown as stalled
+        (`stall_after` of `Bus.join`).
+
+        Args:
+            note: What was done, in words; None leaves the last one.
+
+        Raises:
+            PresenceLost: another instance has taken this one's place.
+            BusUnavailable: Redis could not be reached.
+        """
+        self.progress_marks.mark(note)
+        self.bus.roll.watch(self)
+        if self.progress_marks.due:
+            await self.progress_marks.tell()
+
+    async def say(self, change: Callable[[AgentState], AgentState]) -> None:
+        """Change the state, one change at a time. Raises as `set_state` does."""
         async with self._state_lock:
-            self.state = self.state.with_changes(**changes)
-            await self.bus.registry.set_state(self.id, self.state)
+            state = change(self.state)
+            await self.bus.registry.change_state(self.presence, self.state, state)
+            self.state = state
 
     # talking
 
@@ -98,6 +131,8 @@ class Agent:
     async def send(self, to: str, body: object) -> str:
         """Put `body` into the inbox of the agent `to`, who need not be present now.
 
+        Where several instances are that agent, one of them gets it.
+
         Returns:
             The message's id.
 
@@ -108,164 +143,179 @@ class Agent:
         """
         return await self._inbox_of(to).put(body)
 
-    async def request(self, to: str, body: object, reply_type: type[R], *, timeout: float) -> R:
+    async def send_any(
+        self, body: object, *, role: str | None = None, capabilities: Iterable[str] = ()
+    ) -> str:
+        """Put `body` into the inbox of one of the agents that are present with that role and those
+        capabilities, but this one: by chance, so that they share the work.
+
+        Returns:
+            The id of the agent that gets it.
+
+        Raises:
+            NobodyPresent: there is none.
+            BusUnavailable, MessageTooLarge: as `send`.
+        """
+        to = random.choice(await self._others(role, capabilities))  # noqa: S311 (spreads work)
+        await self.send(to, body)
+        return to
+
+    async def send_all(
+        self, body: object, *, role: str | None = None, capabilities: Iterable[str] = ()
+    ) -> list[str]:
+        """Put `body` into the inbox of every agent that is present with that role and those
+        capabilities (by default of everybody), but this one.
+
+        It waits in those inboxes until it is read. What is only for those who listen now is better
+        published on a topic.
+
+        Returns:
+            The ids of the agents that get it.
+
+        Raises:
+            NobodyPresent: there is none.
+            BusUnavailable, MessageTooLarge: as `send`; some may have got it.
+        """
+        agents = await self._others(role, capabilities)
+        limiter = anyio.CapacityLimiter(100)
+        errors: list[Exception] = []
+
+        async def send(to: str) -> None:
+            async with limiter:
+                try:
+                    await self.send(to, body)
+                except Exception as error:  # noqa: BLE001 (raised below, as itself)
+                    errors.append(error)
+
+        async with anyio.create_task_group() as tasks:
+            for agent in agents:
+                tasks.start_soon(send, agent)
+        if errors:
+            raise errors[0]
+        return agents
+
+    async def request(
+        self,
+        to: str,
+        body: object,
+        reply_type: type[R],
+        *,
+        timeout: float | None = None,
+        inherit_deadline: bool = True,
+    ) -> R:
         """Ask the agent `to`, and wait for its reply.
 
+        Where several instances are that agent, one that is free handles it; where that one dies,
+        another does, if there is time left. Where this call is cancelled, so is the handler.
+
         Args:
-            timeout: Seconds after which nobody waits any more; the request is then not started.
+            timeout: Seconds after which nobody waits any more: the request is then not started, and
+                its handler is cancelled. None: as long as the request that is being handled here
+                has.
+            inherit_deadline: Whether to wait no longer than the one who asked what is being handled
+                here.
 
         Raises:
             RequestTimeout: no reply came in time.
             RequestFailed: the other's handler raised.
             UndecodableMessage: the reply is not a `reply_type`.
+            ValueError: there is no timeout, and no deadline to inherit.
         """
         return await request(
             self.bus,
-            self._inbox_of(to).put_message,
+            self._inbox_of(to),
             body,
             reply_type,
             sender=self.id,
             timeout=timeout,
+            inherit=inherit_deadline,
             to=f"agent {to}",
         )
 
-    def inbox(self, *body_types: Any) -> "Inbox":
+    async def gather(
+        self,
+        body: object,
+        reply_type: type[R],
+        *,
+        role: str | None = None,
+        capabilities: Iterable[str] = (),
+        timeout: float | None = None,
+        inherit_deadline: bool = True,
+    ) -> Answers[R]:
+        """Ask every agent that is present with that role and those capabilities, but this one, and
+        wait until all have answered or the time is over: who replied what, who failed, who is
+        silent.
+
+        Args:
+            timeout, inherit_deadline: As for `request`.
+
+        Raises:
+            NobodyPresent: there is none.
+            BusUnavailable: Redis could not be reached.
+        """
+        async with self.gathering(
+            body,
+            reply_type,
+            role=role,
+            capabilities=capabilities,
+            timeout=timeout,
+            inherit_deadline=inherit_deadline,
+        ) as answers:
+            return await answers.all()
+
+    def gathering(
+        self,
+        body: object,
+        reply_type: type[R],
+        *,
+        role: str | None = None,
+        capabilities: Iterable[str] = (),
+        timeout: float | None = None,
+        inherit_deadline: bool = True,
+    ) -> AbstractAsyncContextManager[Gathering[R]]:
+        """Like `gather`, with the answers as they arrive: iterate over what the context gives.
+
+        Whoever has not answered when the context ends is told that nobody waits any more, and its
+        handler is cancelled.
+        """
+
+        @asynccontextmanager
+        async def answers() -> Any:
+            deadline = deadline_in(timeout, inherit=inherit_deadline)
+            agents = await self._others(role, capabilities)
+            async with gathering(
+                self.bus, agents, body, reply_type, sender=self.id, deadline=deadline
+            ) as found:
+                yield found
+
+        return answers()
+
+    def inbox(self, *body_types: Any, prefetch: int | None = None) -> Inbox:
         """The messages that others sent to this agent, endlessly: iterate over it.
 
         Args:
             body_types: Types of the bodies, told apart by their names; bodies of other types come
                 as plain data.
+            prefetch: Most deliveries read ahead, from the first reading on: by default 100, or 1
+                where several instances share the inbox.
         """
         self._inbox.types.update({body_type.__name__: body_type for body_type in body_types})
+        if prefetch is not None:
+            self._inbox.prefetch = prefetch
         return self._inbox
+
+    async def _others(self, role: str | None, capabilities: Iterable[str]) -> list[str]:
+        wanted = tuple(capabilities)
+        found = await self.bus.registry.find(role=role, capabilities=wanted)
+        agents = sorted({presence.agent for presence in found} - {self.id})
+        if not agents:
+            having = [f"role {role}"] if role else []
+            having += [f"capability {name}" for name in wanted]
+            raise NobodyPresent(
+                f"no other agent is present{' with ' if having else ''}{', '.join(having)}: start "
+                "one (`argentbus agents` lists who is here)"
+            )
+        return agents
 
     def _inbox_of(self, agent: str) -> Queue[Any]:
         return inbox_of(self.bus, check_name("agent", agent), {}, sender=self.id)
-
-
-class Inbox:
-    """The inbox of one joined agent. Made by `Agent.inbox`.
-
-    It is read from the first use on, until the agent leaves; what is unhandled then goes back.
-    """
-
-    def __init__(self, agent: Agent) -> None:
-        self.types: dict[str, Any] = {}
-        self._agent = agent
-        self._consumer: Consumer[Any] | None = None
-        self._starting = anyio.Lock()
-
-    def __aiter__(self) -> "Inbox":
-        return self
-
-    async def __anext__(self) -> Delivery[Any]:
-        if self._consumer is None:
-            async with self._starting:
-                if self._consumer is None:
-                    self._consumer = await self._agent.tasks.start(self._consume)
-        return await self._consumer.__anext__()
-
-    async def _consume(self, *, task_status: TaskStatus[Consumer[Any]]) -> None:
-        agent = self._agent
-        queue = inbox_of(agent.bus, agent.id, self.types, sender=agent.id)
-        async with queue.consume(INBOX_GROUP, ttl=agent.presence.ttl) as consumer:
-            task_status.started(consumer)
-            await anyio.sleep_forever()
-
-
-def inbox_of(bus: "Bus", agent: str, types: dict[str, Any], *, sender: str) -> Queue[Any]:
-    """The inbox of `agent` as a queue, whose bodies are decoded by `types` (name to type)."""
-    return Queue(
-        bus, f"inbox of {agent}", bus.keys.inbox(agent), choosing_decoder(types), sender=sender
-    )
-
-
-@asynccontextmanager
-async def joined(
-    bus: "Bus", agent_id: str, *, role: str | None, ttl: float, takeover: bool
-) -> AsyncGenerator[Agent]:
-    """Be present as `agent_id` until the context ends. See `Bus.join`."""
-    if ttl < 0.1:
-        raise ValueError(f"a presence of {ttl:g} s cannot be refreshed in time: use 0.1 or more")
-    presence = Presence(
-        instance=new_id(),
-        agent=check_name("agent", agent_id),
-        role=None if role is None else check_name("role", role),
-        host=socket.gethostname(),
-        pid=os.getpid(),
-        since=time.time(),
-        ttl=ttl,
-    )
-    agent = Agent(bus, presence)
-    await bus.registry.join(presence, takeover=takeover)
-    member = bus.roll.enter(presence, agent.lost)
-    try:
-        await bus.registry.set_state(agent.id, agent.state)
-
-        async def watch() -> None:
-            await agent.lost.wait()
-            raise PresenceLost(
-                f"agent {agent_id} was taken over by another instance: this one must stop"
-            )
-
-        async with background(watch) as agent.tasks:
-            yield agent
-    finally:
-        bus.roll.exit(member)
-        with anyio.CancelScope(shield=True), anyio.move_on_after(bus.link.reply_timeout):
-            await _leave(bus, presence)
-
-
-async def _leave(bus: "Bus", presence: Presence) -> None:
-    try:
-        await bus.registry.leave(presence, "left")
-        await bus.registry.retire(presence.agent, presence.instance)
-    except BusError as error:
-        log.warning("agent %s could not say goodbye (%s): it expires", presence.agent, error)
-
-
-class Roll:
-    """The agents joined in this process, refreshed together: one call a beat."""
-
-    def __init__(self, bus: "Bus") -> None:
-        self._bus = bus
-        self._members: dict[str, tuple[Presence, anyio.Event]] = {}
-
-    @property
-    def interval(self) -> float:
-        """Seconds between two beats: a third of the shortest TTL."""
-        return min((p.ttl for p, _ in self._members.values()), default=30.0) / 3
-
-    def enter(self, presence: Presence, lost: anyio.Event) -> str:
-        """Refresh `presence` from now on; set `lost` when it is another's."""
-        self._members[presence.instance] = (presence, lost)
-        self._bus.beat_presence(self.interval)
-        return presence.instance
-
-    def exit(self, member: str) -> None:
-        """Stop refreshing."""
-        self._members.pop(member, None)
-
-    async def beat(self) -> None:
-        """Refresh everybody; have those whose key is gone join again."""
-        members = list(self._members.values())
-        if not members:
-            return
-        results = await self._bus.registry.beat([presence for presence, _ in members])
-        for (presence, lost), result in zip(members, results, strict=True):
-            if result == 0:
-                await self._join_again(presence, lost)
-            elif result == 2:
-                lost.set()
-
-    async def _join_again(self, presence: Presence, lost: anyio.Event) -> None:
-        if presence.instance not in self._members:
-            return
-        log.warning(
-            "agent %s was no longer present (suspended, or Redis lost its data): it joins again",
-            presence.agent,
-        )
-        try:
-            await self._bus.registry.join(presence, takeover=False)
-        except AgentAlreadyPresent:
-            lost.set()

@@ -12,6 +12,7 @@ from coredis.connection import BaseConnection
 from .delivery import Delivery
 from .envelope import Envelope, unwrap
 from .errors import BusError, ServerRefused, UndecodableMessage
+from .handling import Cancellations
 from .heartbeat import GAP, GRACE, Beat
 from .link import AWAY, backoff
 from .log import message_of
@@ -79,6 +80,7 @@ class Consumer(Generic[T]):
         self._arrived = anyio.Event()
         self._room = anyio.Event()
         self._lapsed = False
+        self.cancellations = Cancellations(bus, base)
         self.settlements = Settlements(bus.link, base, group, self.name, max_deliveries, self._held)
 
     # the caller's side
@@ -114,7 +116,7 @@ class Consumer(Generic[T]):
             log.warning("buried entry %s of %s: %s", entry_id, self._base, error)
             self.settlements.bury_later(entry_id, attempt, str(error))
             return None
-        if expired(envelope):
+        if expired(envelope) or self.cancellations.cancelled(envelope):
             self.settlements.ack_later(entry_id)
             return None
         return Delivery(self, envelope, body, entry_id, attempt)
@@ -149,12 +151,15 @@ class Consumer(Generic[T]):
         await self._ensure_group()
         beat = Beat(self._ttl / 3, self._beat)
         await self._bus.link.retrying(self._beat)
+        await self._bus.holdings.add_consumer(self.name, f"{self._base}:consumers:{self._group}")
         self._bus.pump.add(beat)
         try:
             async with background(self._read, self._tend, self.settlements.run):
                 yield self
         finally:
             self._bus.pump.remove(beat)
+            self._bus.holdings.remove(self.name)
+            self.cancellations.close()
             with anyio.CancelScope(shield=True), anyio.move_on_after(self._bus.link.reply_timeout):
                 await self._close()
 

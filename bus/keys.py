@@ -66,19 +66,39 @@ class Keys:
 
     # presence (one bucket for now; the bucket is part of the key so that it can grow)
 
-    def presence(self, agent: str) -> str:
-        return f"{self.namespace}:{{presence:0}}:agent:{agent}"
+    @property
+    def presences(self) -> str:
+        """How every key on who is present begins."""
+        return f"{self.namespace}:{{presence:0}}:"
+
+    def presence(self, member: str) -> str:
+        """The record of an agent, or of one of its instances (`<id>#<instance>`)."""
+        return f"{self.presences}agent:{member}"
 
     @property
     def presence_index(self) -> str:
-        return f"{self.namespace}:{{presence:0}}:index"
+        return f"{self.presences}index"
 
     @property
     def presence_events(self) -> str:
-        return f"{self.namespace}:{{presence:0}}:events"
+        return f"{self.presences}events"
 
-    def state(self, agent: str) -> str:
-        return f"{self.namespace}:{{{agent}}}:state"
+    def role(self, role: str) -> str:
+        """Set of the members that have a role."""
+        return f"{self.presences}role:{role}"
+
+    def capability(self, capability: str) -> str:
+        """Set of the members that have a capability."""
+        return f"{self.presences}capability:{capability}"
+
+    def state(self, member: str) -> str:
+        """The state of an agent, or of one of its instances (`<id>#<instance>`)."""
+        agent, mark, instance = member.partition("#")
+        return f"{self.namespace}:{{{agent}}}:state{mark}{instance}"
+
+    def holdings(self, estate: str) -> str:
+        """What one process holds, to be given up when it is dead."""
+        return f"{self.namespace}:{{holdings:{estate}}}"
 
     # streams
 
@@ -108,6 +128,10 @@ class Keys:
     def instance(self, instance: str) -> str:
         """Channel on which one bus instance hears replies and wake-ups."""
         return f"{self.namespace}:instance:{instance}"
+
+    def cancelling(self, stream: str) -> str:
+        """Channel on which those who handle the requests of a stream hear that one was given up."""
+        return f"{stream}:cancel"
 
     def value(self, name: str) -> str:
         return f"{self.namespace}:value:{name}"

@@ -88,6 +88,11 @@ class Queue(Generic[T]):
         self._max_deliveries = max_deliveries
         self._listed = listed
 
+    @property
+    def base(self) -> str:
+        """Key of its stream."""
+        return self._base
+
     async def put(self, body: T, *, dedupe: str | None = None, delay: float = 0.0) -> str:
         """Put a message; return its id (UUIDv7) once Redis has it.
 
