@@ -51,6 +51,7 @@ class Agent:
         )
         self.lost = anyio.Event()
         self.leaving = False
+        self.left = False
         self.progress_marks = Progress(self)
         self.tasks: TaskGroup
         self._own_type = type(state) if isinstance(state, msgspec.Struct) else state

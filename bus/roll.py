@@ -97,6 +97,9 @@ class Roll:
         """
         await self._bus.registry.leave(agent.presence, "left")
         await self._bus.registry.retire(agent.presence)
+        if agent.left:
+            return  # the other one who tried was quicker
+        agent.left = True
         self.exit(agent.instance)
         await self._bus.holdings.close()
 
