@@ -9,6 +9,7 @@ import msgspec
 
 from .agent import Agent
 from .appender import Appender
+from .attendance import joined
 from .envelope import new_id
 from .errors import BusUnavailable, MessageTooLarge
 from .heartbeat import Pump
@@ -18,7 +19,6 @@ from .link import TRANSIENT, Link
 from .lock import Lock
 from .log import Log
 from .mailbox import Mailbox
-from .membership import joined
 from .queue import Queue, body_decoder
 from .reaper import Reaper
 from .registry import Registry

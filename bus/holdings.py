@@ -57,7 +57,7 @@ class GiveUp(msgspec.Struct, array_like=True, frozen=True):
 
     script: str
     keys: list[str]
-    args: list[Argument]
+    args: list[str | int]
 
 
 class Holding:
@@ -90,7 +90,7 @@ class Holdings:
         self._beat = Beat(_REFRESH, self.note_all)
 
     async def add(
-        self, name: str, what: str, script: Script, keys: list[str], args: list[Argument]
+        self, name: str, what: str, script: Script, keys: list[str], args: list[str | int]
     ) -> Holding:
         """Note something that is about to be held; return once others would give it up.
 

@@ -21,7 +21,7 @@ from .holdings import gives_up
 from .keys import check_name
 from .link import TRANSIENT
 from .scope import background
-from .script import Argument, Script
+from .script import Script
 
 if TYPE_CHECKING:
     from .bus import Bus
@@ -201,6 +201,6 @@ class Lock:
         except (BusUnavailable, ServerRefused) as error:
             log.warning("lock %s not released, its lease will run out: %s", self.name, error)
 
-    def _release_call(self, token: str) -> tuple[list[str], list[Argument]]:
+    def _release_call(self, token: str) -> tuple[list[str], list[str | int]]:
         keys = [self._key, f"{self._key}:waiters", f"{self._key}:alive"]
         return keys, [token, self._bus.keys.instance("")]

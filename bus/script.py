@@ -11,16 +11,18 @@ class Script:
 
     Args:
         name: File name in `bus/lua`, without its ending.
-        libraries: Names of files with functions that the script uses; they are put before it.
+        before: Names of files with functions that the script uses; they are put before it, since
+            Redis has no way for one script to load another.
     """
 
     __slots__ = ("name", "sha", "text")
 
-    def __init__(self, name: str, *libraries: str) -> None:
+    def __init__(self, name: str, *before: str) -> None:
         self.name: Final = name
         folder = files(__package__).joinpath("lua")
-        texts = [folder.joinpath(f"{part}.lua").read_bytes() for part in (*libraries, name)]
-        self.text: Final = b"".join(texts)
+        self.text: Final = b"".join(
+            folder.joinpath(f"{part}.lua").read_bytes() for part in (*before, name)
+        )
         self.sha: Final = hashlib.sha1(self.text, usedforsecurity=False).hexdigest().encode()
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Membership: being present as an agent for the length of a `with` block."""
+"""Attendance: being present as an agent for the length of a `with` block."""
 
 import logging
 import os
