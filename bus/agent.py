@@ -2,6 +2,7 @@
 
 import logging
 import random
+import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,7 +11,7 @@ import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
-from .errors import NobodyPresent
+from .errors import NobodyPresent, RequestTimeout
 from .gathering import Answers, Gathering, gathering
 from .inbox import Inbox, inbox_of
 from .keys import check_name
@@ -252,6 +253,7 @@ class Agent:
 
         Raises:
             NobodyPresent: there is none.
+            RequestTimeout: nobody could be asked in time.
             BusUnavailable: Redis could not be reached.
         """
         async with self.gathering(
@@ -283,7 +285,11 @@ class Agent:
         @asynccontextmanager
         async def answers() -> Any:
             deadline = deadline_in(timeout, inherit=inherit_deadline)
-            agents = await self._others(role, capabilities)
+            with anyio.move_on_after(deadline - time.time()) as looking:
+                agents = await self._others(role, capabilities)
+                await self.bus.mailbox.open()
+            if looking.cancelled_caught:
+                raise RequestTimeout("nobody was asked in time: Redis does not answer")
             async with gathering(
                 self.bus, agents, body, reply_type, sender=self.id, deadline=deadline
             ) as found:

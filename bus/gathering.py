@@ -135,7 +135,10 @@ async def gathering(
     sender: str,
     deadline: float,
 ) -> AsyncGenerator[Gathering[R]]:
-    """Ask `agents`, and collect their answers until the context ends. See `Agent.gathering`."""
+    """Ask `agents`, and collect their answers until the context ends. See `Agent.gathering`.
+
+    The bus's mailbox is open.
+    """
     answers: Gathering[R] = Gathering(agents, reply_type, deadline)
     asked: dict[str, str] = {}
     limiter = anyio.CapacityLimiter(100)
@@ -147,7 +150,6 @@ async def gathering(
         except BusError as error:
             answers.answer(Answer(agent, None, error))
 
-    await bus.mailbox.open()
     with ExitStack() as replies:
         messages: dict[str, bytes] = {}
         for agent in answers.asked:

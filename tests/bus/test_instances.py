@@ -96,9 +96,7 @@ async def test_the_inbox_is_shared_among_the_instances(bus: Bus) -> None:
                 await anyio.sleep(0.005)  # work: whoever is free takes the next
 
     async with AsyncExitStack() as stack:
-        scouts = [
-            await stack.enter_async_context(bus.join("scout", shared=True)) for _ in range(3)
-        ]
+        scouts = [await stack.enter_async_context(bus.join("scout", shared=True)) for _ in range(3)]
         sender = await stack.enter_async_context(bus.join("sender"))
         async with anyio.create_task_group() as tasks:
             for scout in scouts:
