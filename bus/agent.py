@@ -14,7 +14,7 @@ from anyio.abc import TaskGroup
 from .errors import NobodyPresent, RequestTimeout
 from .gathering import Answers, Gathering, gathering
 from .inbox import Inbox, inbox_of
-from .keys import check_name
+from .keys import check_name, check_names
 from .presence import Presence
 from .progress import Progress
 from .queue import Queue
@@ -303,8 +303,8 @@ class Agent:
         Args:
             body_types: Types of the bodies, told apart by their names; bodies of other types come
                 as plain data.
-            prefetch: Most deliveries read ahead, from the first reading on: by default 100, or 1
-                where several instances share the inbox.
+            prefetch: Most deliveries read ahead, from the first reading on: by default 100, or none
+                where several instances share the inbox, so that whoever is idle gets the next one.
         """
         self._inbox.types.update({body_type.__name__: body_type for body_type in body_types})
         if prefetch is not None:
@@ -312,7 +312,7 @@ class Agent:
         return self._inbox
 
     async def _others(self, role: str | None, capabilities: Iterable[str]) -> list[str]:
-        wanted = tuple(capabilities)
+        wanted = check_names("capability", capabilities)
         found = await self.bus.registry.find(role=role, capabilities=wanted)
         agents = sorted({presence.agent for presence in found} - {self.id})
         if not agents:

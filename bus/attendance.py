@@ -14,7 +14,7 @@ import msgspec
 from .agent import Agent
 from .envelope import new_id
 from .errors import BusError, PresenceLost
-from .keys import check_name
+from .keys import check_name, check_names
 from .presence import Presence
 from .scope import background
 
@@ -46,7 +46,7 @@ async def joined(
         instance=new_id(),
         agent=check_name("agent", agent_id),
         role=None if role is None else check_name("role", role),
-        capabilities=tuple(sorted({check_name("capability", name) for name in capabilities})),
+        capabilities=tuple(check_names("capability", capabilities)),
         shared=shared,
         host=socket.gethostname(),
         pid=os.getpid(),

@@ -48,7 +48,8 @@ class Consumer(Generic[T]):
     Args:
         base: Key of the stream.
         decode: From envelope to body; raises `UndecodableMessage`.
-        prefetch: Most deliveries read ahead of the handler.
+        prefetch: Most deliveries read ahead of the handler. 0: one is read when it is asked for, so
+            that none waits here while another consumer is idle.
         ttl: Seconds without a heartbeat after which the consumer counts as dead.
     """
 
@@ -64,8 +65,8 @@ class Consumer(Generic[T]):
         max_deliveries: int,
         ttl: float,
     ) -> None:
-        if prefetch < 1 or max_deliveries < 1 or ttl <= 0:
-            raise ValueError("prefetch and max_deliveries must be at least 1, ttl above 0")
+        if prefetch < 0 or max_deliveries < 1 or ttl <= 0:
+            raise ValueError("prefetch must be at least 0, max_deliveries 1, and ttl above 0")
         self._bus = bus
         self._base = base
         self._group = group
@@ -77,6 +78,7 @@ class Consumer(Generic[T]):
         self.name: Final = bus.new_consumer_name()
         self._buffer: deque[_Entry] = deque()
         self._held: set[str] = set()
+        self._asking = 0
         self._arrived = anyio.Event()
         self._room = anyio.Event()
         self._lapsed = False
@@ -93,9 +95,14 @@ class Consumer(Generic[T]):
             while not self._buffer:
                 if self._arrived.is_set():
                     self._arrived = anyio.Event()
-                await self._arrived.wait()
+                self._asking += 1
+                self._room.set()
+                try:
+                    await self._arrived.wait()
+                finally:
+                    self._asking -= 1
             entry_id, fields, attempt = self._buffer.popleft()
-            if len(self._buffer) <= self._prefetch // 2:
+            if self._has_room:
                 self._room.set()
             delivery = self._deliver(entry_id, fields, attempt)
             if delivery is not None:
@@ -199,8 +206,19 @@ class Consumer(Generic[T]):
                 log.debug("reading %s interrupted: %r", self._base, error)
                 await anyio.sleep(next(delays))
 
+    @property
+    def _has_room(self) -> bool:
+        if self._prefetch == 0:
+            return self._asking > len(self._buffer)
+        return len(self._buffer) <= self._prefetch // 2
+
+    @property
+    def _room_for(self) -> int:
+        """How many deliveries are to be read now."""
+        return max(0, (self._prefetch or self._asking) - len(self._buffer))
+
     async def _have_room(self) -> None:
-        while len(self._buffer) > self._prefetch // 2:
+        while not self._has_room:
             self._room = anyio.Event()
             await self._room.wait()
 
@@ -213,7 +231,7 @@ class Consumer(Generic[T]):
                 self._group,
                 self.name,
                 b"COUNT",
-                self._prefetch - len(self._buffer),
+                max(1, self._room_for),
                 b"BLOCK",
                 int(BLOCK * 1000),
                 b"STREAMS",
@@ -263,7 +281,7 @@ class Consumer(Generic[T]):
             [
                 self._group,
                 self.name,
-                max(0, self._prefetch - len(self._buffer)),
+                self._room_for,
                 int(self._ttl * 1000),
                 int(GAP * 1000),
                 int(GRACE * 1000),

@@ -19,7 +19,7 @@ INBOX_GROUP: Final = "inbox"
 #: Deliveries read ahead by an agent that is alone, and by one of several instances: what one of
 #: those has read, another that is idle cannot take.
 PREFETCH: Final = 100
-PREFETCH_SHARED: Final = 1
+PREFETCH_SHARED: Final = 0
 
 
 class Inbox:

@@ -7,6 +7,7 @@ would have to defuse.
 """
 
 import re
+from collections.abc import Iterable
 
 from .errors import InvalidName
 
@@ -29,6 +30,17 @@ def check_name(kind: str, name: str) -> str:
             "A-Z a-z 0-9 . _ : @ / + -, the first a letter or a digit"
         )
     return name
+
+
+def check_names(kind: str, names: Iterable[str]) -> list[str]:
+    """Return `names`, sorted and each once, when each may name a `kind`.
+
+    Raises:
+        InvalidName: one may not, or `names` is a single string.
+    """
+    if isinstance(names, str):
+        raise InvalidName(f"{names[:40]!a} is one {kind}: give a list, such as [{names[:40]!a}]")
+    return sorted({check_name(kind, name) for name in names})
 
 
 def check_pattern(kind: str, pattern: str) -> str:

@@ -139,7 +139,8 @@ class Queue(Generic[T]):
         the context ends goes back at once.
 
         Args:
-            prefetch: Most deliveries read ahead of the handler.
+            prefetch: Most deliveries read ahead of the handler. 0: none, for handlers that take
+                long: a message never waits behind one of them while another consumer is idle.
             ttl: Seconds without a heartbeat after which this consumer's deliveries go to others;
                 by default the bus's.
 

@@ -14,7 +14,7 @@ import msgspec
 
 from .errors import AgentAlreadyPresent, PresenceLost, ServerRefused
 from .events import PresenceEvents
-from .keys import check_name
+from .keys import check_name, check_names
 from .presence import Presence, read_presence
 from .script import Script
 from .state import AgentState, state_from_hash
@@ -212,7 +212,7 @@ class Registry:
             InvalidName: the role, or a capability, cannot be one.
             BusUnavailable: Redis could not be reached.
         """
-        sets = [self._keys.capability(check_name("capability", name)) for name in capabilities]
+        sets = [self._keys.capability(name) for name in check_names("capability", capabilities)]
         if role is not None:
             sets.append(self._keys.role(check_name("role", role)))
         if not sets:

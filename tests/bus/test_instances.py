@@ -164,9 +164,38 @@ async def test_a_message_to_any_goes_to_one_and_a_message_to_all_to_all(bus: Bus
 
 
 async def test_a_name_that_is_not_one_is_no_capability(bus: Bus) -> None:
-    with pytest.raises(InvalidName, match="capability"):
-        async with bus.join("scout", capabilities=["{x}"]):
-            pytest.fail("joined")
+    for wrong in (["{x}"], "python"):
+        with pytest.raises(InvalidName, match="capability"):
+            async with bus.join("scout", capabilities=wrong):
+                pytest.fail("joined")
+
+
+async def test_a_busy_instance_holds_no_message_that_an_idle_one_could_take(bus: Bus) -> None:
+    busy: list[str] = []
+    done: list[int] = []
+
+    async def work(agent: Agent) -> None:
+        async for delivery in agent.inbox():
+            async with delivery:
+                if delivery.body < 0:
+                    busy.append(agent.instance)
+                    await anyio.sleep_forever()
+                done.append(delivery.body)
+
+    async with AsyncExitStack() as stack:
+        scouts = [await stack.enter_async_context(bus.join("scout", shared=True)) for _ in range(3)]
+        sender = await stack.enter_async_context(bus.join("sender"))
+        async with anyio.create_task_group() as tasks:
+            for scout in scouts:
+                tasks.start_soon(work, scout)
+            for count in (1, 2):
+                await sender.send("scout", -1)
+                await eventually(lambda count=count: len(busy) == count)  # type: ignore[misc]
+            for number in range(30):
+                await sender.send("scout", number)
+            await eventually(lambda: len(done) == 30, timeout=5)
+            tasks.cancel_scope.cancel()
+    assert done == list(range(30))
 
 
 async def test_many_agents_are_all_back_after_flushall(own_redis: Any, namespace: str) -> None:
