@@ -59,7 +59,7 @@ function feeling(agent) {
 // What it is: its role, which of several instances, what it can do.
 function kind(agent) {
   const parts = [agent.role || "no role given"];
-  if (agent.shared) parts.push(`instance …${agent.instance.slice(-6)}`);
+  if (agent.shared) parts.push(`#${agent.instance.slice(-6)}`);
   if (agent.capabilities && agent.capabilities.length) parts.push(agent.capabilities.join(", "));
   return parts.join(" · ");
 }

@@ -101,7 +101,7 @@ export function drawTiles(view) {
   };
   setText(byId("tile-present"), number(metrics.present - metrics.services));
   setText(byId("tile-working"), number(metrics.working));
-  setText(byId("tile-stalled"), metrics.stalled > 0 ? `, ${number(metrics.stalled)} stalled` : "");
+  setText(byId("tile-stalled"), metrics.stalled > 0 ? `${number(metrics.stalled)} stalled` : "");
   setText(byId("tile-expired"), number(expired));
   byId("tile-expired-box").classList.toggle("alarm", expired > 0);
   setText(byId("tile-waiting"), number(sum(metrics.queues, (queue) => queue.unread + queue.pending)));
