@@ -258,3 +258,21 @@ async def test_who_could_not_say_goodbye_goes_on_trying(
         assert await present(bus) == set()
         events = await bus.link.call("XRANGE", bus.keys.presence_events, "-", "+")
         assert [event[1][1] for event in events] == [b"joined", b"changed", b"left"]
+
+
+async def test_a_join_that_was_given_up_while_redis_hung_is_undone_later(
+    own_redis: Any, namespace: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("CRITICAL", "argentbus")
+    async with Bus.connect(own_redis.url, namespace=namespace, patience=0.2) as bus:
+        bus.link.reply_timeout = 0.5
+        own_redis.freeze()
+        try:
+            with anyio.move_on_after(0.2):
+                async with bus.join("scout", ttl=10.0):
+                    pytest.fail("joined")
+        finally:
+            own_redis.thaw()
+        await eventually(lambda: not bus.roll._groups)
+        assert await present(bus) == set()
+        assert bus.holdings._members == 0

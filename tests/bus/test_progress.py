@@ -137,3 +137,4 @@ async def test_a_state_is_not_lost_where_its_write_was(own_redis: Any, namespace
         await scout.set_state(mood="calm")
         state = (await bus.registry.states(["scout"]))["scout"]
         assert (state.activity, state.mood) == (None, "calm")
+        assert state == scout.state

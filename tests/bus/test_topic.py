@@ -119,6 +119,11 @@ async def test_gaps_are_bounded_and_outlive_the_events_that_are_dropped() -> Non
     assert (feed.dropped, feed.gaps, len(feed._items)) == (8, 20, 4)
     kinds = [type(await anext(feed)) for _ in range(4)]
     assert kinds == [Gap, Event, Gap, Event]
+    feed.gap()
+    for number in range(4):
+        feed.deliver(wrap(Mood(str(number)), sender="scout")[1])
+    kinds = [type(await anext(feed)) for _ in range(3)]
+    assert kinds == [Gap, Event, Event]
 
 
 async def test_wrong_options_of_a_feed_are_named(bus: Bus) -> None:
