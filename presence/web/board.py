@@ -9,7 +9,7 @@ from typing import Final
 import anyio
 import msgspec
 
-from bus import DASHBOARD, Bus, BusError, DashboardEvent, Feed
+from bus import DASHBOARD, Bus, BusError, DashboardEvent, Event, Feed
 from bus.scope import background
 from presence.errors import ChangesMissed, TooManyViewers
 from presence.metrics import Sample, Sampler
@@ -136,7 +136,7 @@ class Board:
             else:
                 return
 
-    async def _listen(self, feed: Feed[DashboardEvent]) -> None:
+    async def _listen(self, feed: Feed[Event[DashboardEvent]]) -> None:
         async for event in feed:
             self._note(*told(event.body, now=time.time()))
 
