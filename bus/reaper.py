@@ -144,4 +144,4 @@ class Reaper:
     async def _settle_estate(self, estate: str) -> None:
         given_up = await settle(self._bus, estate)
         if given_up:
-            log.warning("the holdings of a process that died were given up: %d", len(given_up))
+            log.info("the holdings of a process that died were given up: %d", len(given_up))
