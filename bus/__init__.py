@@ -1,6 +1,6 @@
 """The bus: presence, locks, queues, topics and requests for agents, on Redis."""
 
-from .agent import Agent, Inbox
+from .agent import Agent
 from .bus import Bus
 from .consumer import Consumer
 from .dashboard import DASHBOARD, DashboardEvent
@@ -16,27 +16,35 @@ from .errors import (
     LockLost,
     LockNotAcquired,
     MessageTooLarge,
+    NobodyPresent,
     PresenceLost,
     RequestFailed,
     RequestTimeout,
     ServerFull,
     ServerRefused,
+    SlowSubscriber,
     UndecodableMessage,
     UnsupportedServer,
 )
 from .events import PresenceEvents
+from .feed import Event, Feed, Gap
+from .gathering import Answer, Answers, Gathering
+from .inbox import Inbox
 from .lock import Lease, Lock
 from .log import Log, LogEntry, Place
-from .presence import AgentState, Presence, PresenceEvent
+from .presence import Presence, PresenceEvent
 from .queue import GroupStatistics, Queue, QueueStatistics
 from .registry import Registry, Snapshot
-from .topic import Event, Feed, Topic
+from .state import AgentState
+from .topic import Topic, Topics
 
 __all__ = [
     "DASHBOARD",
     "Agent",
     "AgentAlreadyPresent",
     "AgentState",
+    "Answer",
+    "Answers",
     "Bus",
     "BusError",
     "BusUnavailable",
@@ -48,6 +56,8 @@ __all__ = [
     "Event",
     "EventsMissed",
     "Feed",
+    "Gap",
+    "Gathering",
     "GroupStatistics",
     "Inbox",
     "InvalidName",
@@ -58,6 +68,7 @@ __all__ = [
     "Log",
     "LogEntry",
     "MessageTooLarge",
+    "NobodyPresent",
     "Place",
     "Presence",
     "PresenceEvent",
@@ -70,8 +81,10 @@ __all__ = [
     "RequestTimeout",
     "ServerFull",
     "ServerRefused",
+    "SlowSubscriber",
     "Snapshot",
     "Topic",
+    "Topics",
     "UndecodableMessage",
     "UnsupportedServer",
 ]

@@ -1,28 +1,34 @@
 """The bus: one connection to a namespace, and everything that can be done on it."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
 from typing import Final, TypeVar
 
-from .agent import Agent, Roll, joined
+import msgspec
+
+from .agent import Agent
 from .appender import Appender
+from .attendance import joined
 from .envelope import new_id
 from .errors import BusUnavailable, MessageTooLarge
 from .faults import TRANSIENT, UNDONE
-from .heartbeat import Beat, Pump
+from .heartbeat import Pump
+from .holdings import Holdings
 from .keys import Keys, check_name
 from .link import Link
 from .lock import Lock
 from .log import Log
 from .mailbox import Mailbox
 from .queue import Queue, body_decoder
+from .reaper import Reaper
 from .registry import Registry
 from .request import request
+from .roll import Roll
 from .scope import background
 from .shards import Shards
 from .subscriber import Subscriber
-from .topic import Topic
+from .topic import Topic, Topics
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -50,8 +56,9 @@ class Bus:
         self.subscriber: Subscriber | Shards = Subscriber(link)
         self.mailbox = Mailbox(self)
         self.registry = Registry(self)
+        self.reaper = Reaper(self)
+        self.holdings = Holdings(self)
         self.roll = Roll(self)
-        self._presence_beat: Beat | None = None
         self._most_message_bytes = most_message_bytes
         self._consumers = count(1)
         self._announced: set[str] = set()
@@ -91,7 +98,7 @@ class Bus:
         bus = cls(link, namespace, ttl, most_message_bytes)
         async with (
             link.open(),
-            background(bus.pump.run, bus.registry.run) as tasks,
+            background(bus.pump.run, bus.reaper.run) as tasks,
         ):
             bus.appender = Appender(link, tasks, bus.instance)
             if link.sharded and link.cluster is not None:
@@ -120,6 +127,17 @@ class Bus:
             InvalidName: the name is not accepted.
         """
         return Topic(self, name, body_type, sender or self.instance)
+
+    def topics(self, pattern: str, body_type: type[T]) -> Topics[T]:
+        """All topics whose names fit `pattern`, to be listened to: `bus.topics("mood.*", Mood)`.
+
+        Args:
+            pattern: A name in which `*` stands for any characters and `?` for any one.
+
+        Raises:
+            InvalidName: the pattern is not accepted.
+        """
+        return Topics(self, pattern, body_type)
 
     def queue(
         self,
@@ -162,23 +180,45 @@ class Bus:
         agent_id: str,
         *,
         role: str | None = None,
+        capabilities: Iterable[str] = (),
         ttl: float | None = None,
         takeover: bool = False,
+        shared: bool = False,
+        stall_after: float | None = None,
+        state: msgspec.Struct | type[msgspec.Struct] | None = None,
     ) -> AbstractAsyncContextManager[Agent]:
         """Be present as the agent `agent_id` until the context ends.
 
+        When this process dies, or is without heartbeat for the TTL, the agent is declared dead, and
+        everything that this bus held is given up at once: locks, and the deliveries of its
+        consumers, whatever their own TTLs.
+
         Args:
-            role: What kind of agent it is, for others to see.
-            ttl: Seconds without a heartbeat after which it counts as gone.
-            takeover: Whether to take the place of an instance that is present; that one is told.
+            role: What kind of agent it is, for others to see and to find it by.
+            capabilities: What it can do, for others to find it by.
+            ttl: Seconds without a heartbeat after which it counts as gone; by default the bus's.
+            takeover: Whether to take the place of whoever is present under this id; they are told.
+            shared: Whether several instances may be this agent together: each is shown by itself,
+                with a state of its own, and they share one inbox. All have to say so.
+            stall_after: Seconds without `Agent.progress` after which it is shown as stalled.
+            state: Type of the fields of its own in its state (a Struct), or their first values.
 
         Raises:
             AgentAlreadyPresent: another instance is present, and `takeover` is False.
             PresenceLost: out of the body, which is cancelled, when another instance took over.
-            InvalidName: the id or the role is not accepted.
+            InvalidName: the id, the role or a capability is not accepted.
+            ValueError: the TTL is below 0.1 s, or `stall_after` not above 0.
         """
         return joined(
-            self, agent_id, role=role, ttl=self.ttl if ttl is None else ttl, takeover=takeover
+            self,
+            agent_id,
+            role=role,
+            capabilities=capabilities,
+            ttl=self.ttl if ttl is None else ttl,
+            takeover=takeover,
+            shared=shared,
+            stall_after=stall_after,
+            state=state,
         )
 
     async def request(
@@ -187,17 +227,19 @@ class Bus:
         body: T,
         reply_type: type[R],
         *,
-        timeout: float,
+        timeout: float | None = None,
+        inherit_deadline: bool = True,
         sender: str | None = None,
     ) -> R:
         """Ask whoever consumes `queue`, and wait for the reply. See `Agent.request`."""
         return await request(
             self,
-            queue.put_message,
+            queue,
             body,
             reply_type,
             sender=sender or self.instance,
             timeout=timeout,
+            inherit=inherit_deadline,
             to=f"whoever consumes queue {queue.name}",
         )
 
@@ -262,10 +304,3 @@ class Bus:
             return
         await self.link.retrying(lambda: self.link.call("SADD", self.keys.queues, name))
         self._announced.add(name)
-
-    def beat_presence(self, interval: float) -> None:
-        """Beat for the joined agents every `interval` seconds."""
-        if self._presence_beat is None:
-            self._presence_beat = Beat(interval, self.roll.beat)
-        self._presence_beat.interval = interval
-        self.pump.add(self._presence_beat)

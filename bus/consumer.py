@@ -13,6 +13,7 @@ from coredis.connection import BaseConnection
 from .delivery import Delivery
 from .envelope import Envelope, unwrap
 from .errors import BusError, ServerFull, ServerRefused, UndecodableMessage
+from .handling import Cancellations
 from .heartbeat import GAP, GRACE, Beat
 from .link import AWAY, backoff
 from .log import message_of
@@ -48,7 +49,8 @@ class Consumer(Generic[T]):
     Args:
         base: Key of the stream.
         decode: From envelope to body; raises `UndecodableMessage`.
-        prefetch: Most deliveries read ahead of the handler.
+        prefetch: Most deliveries read ahead of the handler. 0: one is read when it is asked for, so
+            that none waits here while another consumer is idle.
         ttl: Seconds without a heartbeat after which the consumer counts as dead.
     """
 
@@ -64,8 +66,8 @@ class Consumer(Generic[T]):
         max_deliveries: int,
         ttl: float,
     ) -> None:
-        if prefetch < 1 or max_deliveries < 1 or ttl <= 0:
-            raise ValueError("prefetch and max_deliveries must be at least 1, ttl above 0")
+        if prefetch < 0 or max_deliveries < 1 or ttl <= 0:
+            raise ValueError("prefetch must be at least 0, max_deliveries 1, and ttl above 0")
         self._bus = bus
         self._base = base
         self._group = group
@@ -77,10 +79,12 @@ class Consumer(Generic[T]):
         self.name: Final = bus.new_consumer_name()
         self._buffer: deque[_Entry] = deque()
         self._held: set[str] = set()
+        self._asking = 0
         self._arrived = anyio.Event()
         self._room = anyio.Event()
         self._lapsed = False
         self._full = False
+        self.cancellations = Cancellations(bus, base)
         self.settlements = Settlements(bus.link, base, group, self.name, max_deliveries, self._held)
 
     # the caller's side
@@ -93,9 +97,14 @@ class Consumer(Generic[T]):
             while not self._buffer:
                 if self._arrived.is_set():
                     self._arrived = anyio.Event()
-                await self._arrived.wait()
+                self._asking += 1
+                self._room.set()
+                try:
+                    await self._arrived.wait()
+                finally:
+                    self._asking -= 1
             entry_id, fields, attempt = self._buffer.popleft()
-            if len(self._buffer) <= self._prefetch // 2:
+            if self._has_room:
                 self._room.set()
             delivery = self._deliver(entry_id, fields, attempt)
             if delivery is not None:
@@ -116,7 +125,7 @@ class Consumer(Generic[T]):
             log.warning("buried entry %s of %s: %s", entry_id, self._base, error)
             self.settlements.bury_later(entry_id, attempt, str(error))
             return None
-        if expired(envelope):
+        if expired(envelope) or self.cancellations.cancelled(envelope):
             self.settlements.ack_later(entry_id)
             return None
         return Delivery(self, envelope, body, entry_id, attempt)
@@ -151,12 +160,15 @@ class Consumer(Generic[T]):
         await self._ensure_group()
         beat = Beat(self._ttl / 3, self._beat)
         await self._bus.link.retrying(self._beat)
+        await self._bus.holdings.add_consumer(self.name, f"{self._base}:consumers:{self._group}")
         self._bus.pump.add(beat)
         try:
             async with background(self._read, self._tend, self.settlements.run):
                 yield self
         finally:
             self._bus.pump.remove(beat)
+            self._bus.holdings.remove(self.name)
+            self.cancellations.close()
             with anyio.CancelScope(shield=True), anyio.move_on_after(self._bus.link.reply_timeout):
                 await self._close()
 
@@ -196,8 +208,19 @@ class Consumer(Generic[T]):
                 log.debug("reading %s interrupted: %r", self._base, error)
                 await anyio.sleep(next(delays))
 
+    @property
+    def _has_room(self) -> bool:
+        if self._prefetch == 0:
+            return self._asking > len(self._buffer)
+        return len(self._buffer) <= self._prefetch // 2
+
+    @property
+    def _room_for(self) -> int:
+        """How many deliveries are to be read now."""
+        return max(0, (self._prefetch or self._asking) - len(self._buffer))
+
     async def _have_room(self) -> None:
-        while len(self._buffer) > self._prefetch // 2:
+        while not self._has_room:
             self._room = anyio.Event()
             await self._room.wait()
 
@@ -210,7 +233,7 @@ class Consumer(Generic[T]):
                 self._group,
                 self.name,
                 b"COUNT",
-                self._prefetch - len(self._buffer),
+                max(1, self._room_for),
                 b"BLOCK",
                 int(BLOCK * 1000),
                 b"STREAMS",
@@ -270,7 +293,7 @@ class Consumer(Generic[T]):
             [
                 self._group,
                 self.name,
-                max(0, self._prefetch - len(self._buffer)),
+                self._room_for,
                 int(self._ttl * 1000),
                 int(GAP * 1000),
                 int(GRACE * 1000),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from .envelope import Envelope
 from .errors import BusError
+from .handling import Handling
 
 if TYPE_CHECKING:
     from .consumer import Consumer
@@ -17,7 +18,8 @@ class Delivery(Generic[T]):
 
     As a context manager it acknowledges when the block ends well; when the block raises, it logs
     the error and has the message delivered again later (or buried, after `max_deliveries`). Acks of
-    blocks are flushed together in the background; `await ack()` waits until Redis has it.
+    blocks are flushed together in the background; `await ack()` waits until Redis has it. The
+    block of a request is cancelled when nobody waits for the reply any more, and then acknowledged.
 
     Attributes:
         body: The message.
@@ -30,7 +32,7 @@ class Delivery(Generic[T]):
         deadline: Seconds since the epoch after which the sender no longer waits, or None.
     """
 
-    __slots__ = ("_consumer", "_envelope", "_settled", "attempt", "body", "entry_id")
+    __slots__ = ("_consumer", "_envelope", "_handling", "_settled", "attempt", "body", "entry_id")
 
     def __init__(
         self, consumer: "Consumer[T]", envelope: Envelope, body: T, entry_id: str, attempt: int
@@ -38,6 +40,7 @@ class Delivery(Generic[T]):
         self._consumer = consumer
         self._envelope = envelope
         self._settled = False
+        self._handling: Handling | None = None
         self.body = body
         self.entry_id = entry_id
         self.attempt = attempt
@@ -114,6 +117,8 @@ class Delivery(Generic[T]):
             raise BusError(f"the {self.type} from {self.sender} is not a request: nobody waits")
         if self._envelope.deadline is None or self._envelope.deadline > time.time():
             await self._consumer.answer(self._envelope, body)
+        if self._handling is not None:
+            self._handling.replied()
 
     async def reply_error(self, error: Exception) -> None:
         """Answer a request with an error, which whoever waits gets as `RequestFailed`.
@@ -124,6 +129,14 @@ class Delivery(Generic[T]):
         await self._consumer.answer_error(self._envelope, error)
 
     async def __aenter__(self) -> "Delivery[T]":
+        if self.is_request:
+            try:
+                self._handling = await self._consumer.cancellations.handling(self._envelope)
+            except BaseException:
+                self._settled = True
+                self._consumer.settlements.return_later(self.entry_id)
+                raise
+            self._handling.enter()
         return self
 
     async def __aexit__(
@@ -132,10 +145,16 @@ class Delivery(Generic[T]):
         exc: BaseException | None,
         traceback: object,
     ) -> bool:
+        settlements = self._consumer.settlements
+        if self._handling is not None and self._handling.exit(exc_type, exc, traceback):
+            # Nobody waits for it any more.
+            if not self._settled:
+                self._settled = True
+                settlements.ack_later(self.entry_id)
+            return True
         if self._settled:
             return False
         self._settled = True
-        settlements = self._consumer.settlements
         if exc is None:
             settlements.ack_later(self.entry_id)
             return False

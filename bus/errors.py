@@ -67,5 +67,13 @@ class RequestFailed(BusError):
         self.agent = agent
 
 
+class SlowSubscriber(BusError):
+    """A feed that was to be closed when its buffer is full was: its reader was too slow."""
+
+
+class NobodyPresent(BusError):
+    """No agent with that role and those capabilities is present."""
+
+
 class EventsMissed(BusError):
     """Presence events were trimmed before they were read: take a new snapshot."""

@@ -25,6 +25,9 @@ class PresenceEvents:
 
     It reconnects by itself, and keeps a connection until `aclose` or the end of the bus.
 
+    Attributes:
+        refused: Entries of the stream that are no events.
+
     Raises:
         EventsMissed: events were trimmed, or lost with the server's data, before they were read.
             Take a new snapshot.
@@ -36,6 +39,7 @@ class PresenceEvents:
         self._position = after.encode()
         self._read: deque[PresenceEvent] = deque()
         self._connection: BaseConnection | None = None
+        self.refused = 0
 
     def __aiter__(self) -> "PresenceEvents":
         return self
@@ -65,7 +69,9 @@ class PresenceEvents:
         for entry_id, fields in rows:
             self._position = entry_id
             event = read_event(entry_id, fields)
-            if event is not None:
+            if event is None:
+                self.refused += 1
+            else:
                 self._read.append(event)
         if len(rows) >= _READ:
             await self._check_gap()

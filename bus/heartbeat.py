@@ -23,12 +23,13 @@ GRACE: Final = 2.0
 class Beat:
     """Something that is to be called every `interval` seconds while it is in the pump."""
 
-    __slots__ = ("call", "due", "interval")
+    __slots__ = ("call", "due", "interval", "running")
 
     def __init__(self, interval: float, call: Callable[[], Awaitable[None]]) -> None:
         self.interval = interval
         self.call = call
         self.due = 0.0
+        self.running = False
 
 
 class Pump:
@@ -52,25 +53,33 @@ class Pump:
         """Stop calling `beat`."""
         self._beats.discard(beat)
 
+    def hurry(self) -> None:
+        """Call every beat now: this process learned that it was taken for dead."""
+        for beat in self._beats:
+            beat.due = 0.0
+        self._added.set()
+
     async def run(self) -> None:
-        """Beat until cancelled."""
-        while True:
-            now = anyio.current_time()
-            due = [beat for beat in self._beats if beat.due <= now]
-            for beat in due:
-                beat.due = now + beat.interval
-            async with anyio.create_task_group() as tasks:
-                for beat in due:
-                    tasks.start_soon(self._call, beat)
-            soonest = min((beat.due for beat in self._beats), default=now + 3600.0)
-            self._added = anyio.Event()
-            with anyio.move_on_after(max(TICK, soonest - anyio.current_time())):
-                await self._added.wait()
+        """Beat until cancelled. One that takes long holds no other up."""
+        async with anyio.create_task_group() as tasks:
+            while True:
+                now = anyio.current_time()
+                for beat in list(self._beats):
+                    if beat.due <= now and not beat.running:
+                        beat.due = now + beat.interval
+                        beat.running = True
+                        tasks.start_soon(self._call, beat)
+                soonest = min((beat.due for beat in self._beats), default=now + 3600.0)
+                self._added = anyio.Event()
+                with anyio.move_on_after(max(TICK, soonest - anyio.current_time())):
+                    await self._added.wait()
 
     async def _call(self, beat: Beat) -> None:
         try:
             await beat.call()
-        except (*TRANSIENT, BusError) as error:
+        except* (*TRANSIENT, BusError) as errors:
             # The server is away or refuses; the next beat tries again, soon.
-            log.debug("heartbeat failed: %r", error)
+            log.debug("heartbeat failed: %r", errors.exceptions[0])
             beat.due = anyio.current_time() + min(beat.interval, 0.5)
+        finally:
+            beat.running = False

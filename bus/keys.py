@@ -7,11 +7,13 @@ would have to defuse.
 """
 
 import re
+from collections.abc import Iterable
 
 from .errors import InvalidName
 
 MAX_NAME = 128
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/+-]{0,127}\Z")
+_PATTERN = re.compile(r"[A-Za-z0-9*?][A-Za-z0-9._:@/+*?-]{0,127}\Z")
 _NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 
 
@@ -28,6 +30,32 @@ def check_name(kind: str, name: str) -> str:
             "A-Z a-z 0-9 . _ : @ / + -, the first a letter or a digit"
         )
     return name
+
+
+def check_names(kind: str, names: Iterable[str]) -> list[str]:
+    """Return `names`, sorted and each once, when each may name a `kind`.
+
+    Raises:
+        InvalidName: one may not, or `names` is a single string.
+    """
+    if isinstance(names, str):
+        raise InvalidName(f"{names[:40]!a} is one {kind}: give a list, such as [{names[:40]!a}]")
+    return sorted({check_name(kind, name) for name in names})
+
+
+def check_pattern(kind: str, pattern: str) -> str:
+    """Return `pattern` when names of a `kind` can fit it: a name in which `*` stands for any
+    characters and `?` for any one. The other glob characters cannot be in a name, and are refused.
+
+    Raises:
+        InvalidName: it is not one.
+    """
+    if not _PATTERN.match(pattern):
+        raise InvalidName(
+            f"{ascii(pattern)[:60]} cannot be a pattern of {kind} names: use 1 to {MAX_NAME} "
+            "characters of A-Z a-z 0-9 . _ : @ / + -, * for any characters, ? for any one"
+        )
+    return pattern
 
 
 class Keys:
@@ -50,19 +78,39 @@ class Keys:
 
     # presence (one bucket for now; the bucket is part of the key so that it can grow)
 
-    def presence(self, agent: str) -> str:
-        return f"{self.namespace}:{{presence:0}}:agent:{agent}"
+    @property
+    def presences(self) -> str:
+        """How every key on who is present begins."""
+        return f"{self.namespace}:{{presence:0}}:"
+
+    def presence(self, member: str) -> str:
+        """The record of an agent, or of one of its instances (`<id>#<instance>`)."""
+        return f"{self.presences}agent:{member}"
 
     @property
     def presence_index(self) -> str:
-        return f"{self.namespace}:{{presence:0}}:index"
+        return f"{self.presences}index"
 
     @property
     def presence_events(self) -> str:
-        return f"{self.namespace}:{{presence:0}}:events"
+        return f"{self.presences}events"
 
-    def state(self, agent: str) -> str:
-        return f"{self.namespace}:{{{agent}}}:state"
+    def role(self, role: str) -> str:
+        """Set of the members that have a role."""
+        return f"{self.presences}role:{role}"
+
+    def capability(self, capability: str) -> str:
+        """Set of the members that have a capability."""
+        return f"{self.presences}capability:{capability}"
+
+    def state(self, member: str) -> str:
+        """The state of an agent, or of one of its instances (`<id>#<instance>`)."""
+        agent, mark, instance = member.partition("#")
+        return f"{self.namespace}:{{{agent}}}:state{mark}{instance}"
+
+    def holdings(self, estate: str) -> str:
+        """What one process holds, to be given up when it is dead."""
+        return f"{self.namespace}:{{holdings:{estate}}}"
 
     # streams
 
@@ -92,6 +140,10 @@ class Keys:
     def instance(self, instance: str) -> str:
         """Channel on which one bus instance hears replies and wake-ups."""
         return f"{self.namespace}:instance:{instance}"
+
+    def cancelling(self, stream: str) -> str:
+        """Channel on which those who handle the requests of a stream hear that one was given up."""
+        return f"{stream}:cancel"
 
     def value(self, name: str) -> str:
         return f"{self.namespace}:value:{name}"

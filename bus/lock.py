@@ -17,6 +17,7 @@ import anyio
 
 from .envelope import new_id
 from .errors import BusUnavailable, LockLost, LockNotAcquired, ServerRefused
+from .holdings import gives_up
 from .keys import check_name
 from .link import TRANSIENT
 from .scope import background
@@ -29,7 +30,7 @@ log = logging.getLogger("argentbus.lock")
 
 _ACQUIRE: Final = Script("acquire")
 _RENEW: Final = Script("renew")
-_RELEASE: Final = Script("release")
+_RELEASE: Final = gives_up(Script("release"))
 
 #: Seconds for which a waiter keeps its place in line without a sign of life.
 WAITER_TTL: Final = 3.0
@@ -102,12 +103,16 @@ class Lock:
     async def _hold(self) -> AsyncGenerator[Lease]:
         token = f"{self._bus.instance}:{new_id()}"
         try:
+            holding = await self._bus.holdings.add(
+                token, f"lock {self.name}", _RELEASE, *self._release_call(token)
+            )
             lease = await self._acquire(token)
-            async with background(lambda: self._keep(lease, token)):
+            async with background(lambda: self._keep(lease, token), holding.watch):
                 yield lease
         finally:
             with anyio.CancelScope(shield=True), anyio.move_on_after(min(self._ttl, 5.0)):
                 await self._release(token)
+            self._bus.holdings.remove(token)
 
     async def _acquire(self, token: str) -> Lease:
         give_up = None if self._wait is None else anyio.current_time() + self._wait
@@ -192,10 +197,10 @@ class Lock:
 
     async def _release(self, token: str) -> None:
         try:
-            await self._bus.link.run(
-                _RELEASE,
-                [self._key, f"{self._key}:waiters", f"{self._key}:alive"],
-                [token, self._bus.keys.instance("")],
-            )
+            await self._bus.link.run(_RELEASE, *self._release_call(token))
         except (BusUnavailable, ServerRefused) as error:
             log.warning("lock %s not released, its lease will run out: %s", self.name, error)
+
+    def _release_call(self, token: str) -> tuple[list[str], list[str | int]]:
+        keys = [self._key, f"{self._key}:waiters", f"{self._key}:alive"]
+        return keys, [token, self._bus.keys.instance("")]

@@ -1,7 +1,7 @@
 """What reaches one bus instance personally: replies to its requests, wake-ups of its waiters."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -18,23 +18,18 @@ log = logging.getLogger("argentbus.request")
 _WAKE = b"wake:"
 
 
-class PendingReply:
-    """A reply that somebody waits for."""
-
-    __slots__ = ("arrived", "envelope")
-
-    def __init__(self) -> None:
-        self.arrived = anyio.Event()
-        self.envelope: Envelope | None = None
-
-
 class Mailbox:
-    """The sink of a bus instance's own channel."""
+    """The sink of a bus instance's own channel.
+
+    Attributes:
+        refused: Messages that are none.
+    """
 
     def __init__(self, bus: "Bus") -> None:
         self._bus = bus
         self.channel = bus.keys.instance(bus.instance)
-        self._replies: dict[str, PendingReply] = {}
+        self.refused = 0
+        self._replies: dict[str, Callable[[Envelope], None]] = {}
         self._waiters: dict[str, anyio.Event] = {}
         self._open = False
         self._opening = anyio.Lock()
@@ -54,11 +49,11 @@ class Mailbox:
         return True
 
     @contextmanager
-    def expecting(self, message_id: str) -> Iterator[PendingReply]:
-        """Collect the reply to the message `message_id` while the context lasts."""
-        pending = self._replies[message_id] = PendingReply()
+    def expecting(self, message_id: str, take: Callable[[Envelope], None]) -> Iterator[None]:
+        """Call `take` with the replies to the message `message_id` while the context lasts."""
+        self._replies[message_id] = take
         try:
-            yield pending
+            yield
         finally:
             del self._replies[message_id]
 
@@ -81,12 +76,16 @@ class Mailbox:
         try:
             envelope = unwrap(payload)
         except UndecodableMessage as error:
-            log.warning("refused what was sent to %s: %s", self.channel, error)
+            self.refused += 1
+            # Doubling: a channel full of garbage must not fill the log as well.
+            if self.refused.bit_count() == 1:
+                log.warning(
+                    "refused %d so far on %s, the last: %s", self.refused, self.channel, error
+                )
             return
-        pending = self._replies.get(envelope.id)
-        if pending is not None:
-            pending.envelope = envelope
-            pending.arrived.set()
+        take = self._replies.get(envelope.id)
+        if take is not None:
+            take(envelope)
 
     def gap(self) -> None:
         """A wake-up may have been missed: let every waiter look for itself."""

@@ -1,129 +1,57 @@
 """Who is present, and in what state: the records that the bus keeps of its agents."""
 
-import time
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
-#: The states of an agent that dashboards know.
-STATUSES: Final = ("idle", "processing", "contemplating", "offline")
+from .state import AgentState
+
+#: What stands between an agent's id and the instance, in the name of one instance among several.
+SHARED: Final = "#"
 
 EventKind = Literal["joined", "left", "expired", "changed"]
 
 
 class Presence(msgspec.Struct, frozen=True, kw_only=True):
-    """One agent that is present. JSON in Redis, for other programs to read.
+    """One agent, or one of an agent's instances, that is present. JSON in Redis, for other programs
+    to read.
 
     Attributes:
         instance: Id of the instance that joined. It comes first in the JSON: scripts tell the
             owner of a record by how it begins.
         agent: Id of the agent.
+        role: What kind of agent it is.
+        capabilities: What it can do, sorted.
+        shared: Whether other instances of the same agent may be present beside it.
         since: When it joined, in seconds since the epoch.
         ttl: Seconds without a heartbeat after which it counts as gone.
+        stall_after: Seconds without progress after which it counts as stalled, or None.
+        estate: Names what its process holds, to be given up when it is declared dead.
     """
 
     instance: str
     agent: str
     role: str | None = None
+    capabilities: tuple[str, ...] = ()
+    shared: bool = False
     host: str = ""
     pid: int = 0
     since: float = 0.0
     ttl: float = 30.0
+    stall_after: float | None = None
+    estate: str = ""
 
     @property
     def beginning(self) -> str:
         """How the JSON of every record of this instance begins."""
         return f'{{"instance":"{self.instance}"'
 
-
-class AgentState(msgspec.Struct, frozen=True, kw_only=True):
-    """What an agent says of itself.
-
-    Attributes:
-        status: One of `STATUSES`.
-        activity: What it is doing, in words.
-        valence, arousal: Its mood as numbers, -2 to 2 and 0 to 1.
-        last_activity: When it last said something, in seconds since the epoch.
-        fields: Whatever else it says, as text.
-    """
-
-    instance: str = ""
-    status: str = "idle"
-    activity: str | None = None
-    mood: str | None = None
-    valence: float | None = None
-    arousal: float | None = None
-    session_key: str | None = None
-    last_activity: float = 0.0
-    fields: dict[str, str] = {}
-
-    def with_changes(self, **changes: Any) -> "AgentState":
-        """A copy with `changes`; what has no field of its own goes into `fields`, as text.
-
-        Raises:
-            ValueError: an unknown status, a mood out of range.
+    @property
+    def member(self) -> str:
+        """The name under which it is listed: the agent's id, and where several instances may share
+        that, `<id>#<instance>`.
         """
-        fields = dict(self.fields)
-        own: dict[str, Any] = {"last_activity": time.time()}
-        for name, value in changes.items():
-            if name in _OWN_FIELDS:
-                own[name] = value
-            elif value is None:
-                fields.pop(name, None)
-            else:
-                fields[name] = str(value)
-        state = msgspec.structs.replace(self, **own, fields=fields)
-        if state.status not in STATUSES:
-            raise ValueError(f"status is {state.status!r}: use one of {', '.join(STATUSES)}")
-        if state.valence is not None and not -2 <= state.valence <= 2:
-            raise ValueError(f"valence is {state.valence}: it goes from -2 to 2")
-        if state.arousal is not None and not 0 <= state.arousal <= 1:
-            raise ValueError(f"arousal is {state.arousal}: it goes from 0 to 1")
-        return state
-
-    def to_hash(self) -> dict[str, str]:
-        """The state as the fields of a Redis hash; what is None is left out."""
-        own = {
-            name: str(value) for name in _OWN_FIELDS if (value := getattr(self, name)) is not None
-        }
-        return own | {"instance": self.instance} | {f"+{k}": v for k, v in self.fields.items()}
-
-
-_OWN_FIELDS: Final = (
-    "status",
-    "activity",
-    "mood",
-    "valence",
-    "arousal",
-    "session_key",
-    "last_activity",
-)
-
-
-def state_from_hash(pairs: dict[bytes, bytes]) -> AgentState:
-    """Read a state hash. Fields that make no sense are left at their defaults."""
-    text = {
-        name.decode(errors="replace"): value.decode(errors="replace")
-        for name, value in pairs.items()
-    }
-    return AgentState(
-        instance=text.get("instance", ""),
-        status=text["status"] if text.get("status") in STATUSES else "idle",
-        activity=text.get("activity"),
-        mood=text.get("mood"),
-        valence=_number(text.get("valence")),
-        arousal=_number(text.get("arousal")),
-        session_key=text.get("session_key"),
-        last_activity=_number(text.get("last_activity")) or 0.0,
-        fields={name[1:]: value for name, value in text.items() if name.startswith("+")},
-    )
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return None
+        return f"{self.agent}{SHARED}{self.instance}" if self.shared else self.agent
 
 
 class PresenceEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,6 +60,8 @@ class PresenceEvent(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         kind: `joined`, `left` (it said so, or was taken over), `expired` (its heartbeat stopped)
             or `changed` (its state).
+        agent: Id of the agent.
+        member: The agent's id, or `<id>#<instance>` for one of several instances.
         presence: Its record, where there is one (not for `changed`).
         state: Its state, for `changed`.
         at: By the server's clock, in seconds since the epoch.
@@ -142,11 +72,16 @@ class PresenceEvent(msgspec.Struct, frozen=True, kw_only=True):
     kind: EventKind
     agent: str
     instance: str
+    shared: bool = False
     presence: Presence | None
     state: AgentState | None
     at: float
     id: str
     cause: str | None
+
+    @property
+    def member(self) -> str:
+        return f"{self.agent}{SHARED}{self.instance}" if self.shared else self.agent
 
 
 _KINDS: Final[dict[bytes, EventKind]] = {
@@ -164,7 +99,7 @@ def read_presence(raw: bytes) -> Presence | None:
     """Decode a presence record; None where the bytes are not one."""
     try:
         return _decode_presence(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
 
 
@@ -172,7 +107,8 @@ def read_event(entry_id: bytes, fields: list[bytes]) -> PresenceEvent | None:
     """Decode an entry of the events stream; None where it is not an event."""
     pairs = dict(zip(fields[::2], fields[1::2], strict=False))
     kind = _KINDS.get(pairs.get(b"kind", b""))
-    agent = pairs.get(b"agent", b"").decode(errors="replace")
+    member = pairs.get(b"agent", b"").decode(errors="replace")
+    agent, mark, instance = member.partition(SHARED)
     if kind is None or not agent:
         return None
     presence = read_presence(pairs.get(b"presence", b""))
@@ -180,14 +116,15 @@ def read_event(entry_id: bytes, fields: list[bytes]) -> PresenceEvent | None:
     if kind == "changed":
         try:
             state = _decode_state(pairs.get(b"state", b""))
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
     known = presence or state
     cause = pairs.get(b"cause")
     return PresenceEvent(
         kind=kind,
         agent=agent,
-        instance=known.instance if known else "",
+        instance=instance or (known.instance if known else ""),
+        shared=bool(mark),
         presence=presence,
         state=state,
         at=int(entry_id.split(b"-")[0]) / 1000,

@@ -88,6 +88,11 @@ class Queue(Generic[T]):
         self._max_deliveries = max_deliveries
         self._listed = listed
 
+    @property
+    def base(self) -> str:
+        """Key of its stream."""
+        return self._base
+
     async def put(self, body: T, *, dedupe: str | None = None, delay: float = 0.0) -> str:
         """Put a message; return its id (UUIDv7) once Redis has it.
 
@@ -134,7 +139,8 @@ class Queue(Generic[T]):
         the context ends goes back at once.
 
         Args:
-            prefetch: Most deliveries read ahead of the handler.
+            prefetch: Most deliveries read ahead of the handler. 0: none, for handlers that take
+                long: a message never waits behind one of them while another consumer is idle.
             ttl: Seconds without a heartbeat after which this consumer's deliveries go to others;
                 by default the bus's.
 

@@ -1,4 +1,4 @@
-"""The registry of present agents: joining, leaving, beating, reaping, and its events.
+"""The registry of present agents: joining, leaving, beating, finding, and its events.
 
 An agent is present while its key lives, and its key lives while its process beats. Redis's own
 `expired` notifications come late and are lost on a reconnect, so deaths are found with an index by
@@ -6,28 +6,29 @@ expiry time: any process may run the reaper, which turns each overdue agent into
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 import anyio
 import msgspec
 
-from .errors import AgentAlreadyPresent, BusError, ServerRefused
+from .errors import AgentAlreadyPresent, PresenceLost, ServerRefused
 from .events import PresenceEvents
-from .heartbeat import GAP, GRACE
-from .link import AWAY
-from .presence import AgentState, Presence, read_presence, state_from_hash
+from .keys import check_name, check_names
+from .presence import Presence, read_presence
 from .script import Script
+from .state import AgentState, state_from_hash
 
 if TYPE_CHECKING:
     from .bus import Bus
 
 log = logging.getLogger("argentbus.presence")
 
-_JOIN: Final = Script("join")
-_LEAVE: Final = Script("leave")
+_JOIN: Final = Script("join", "members")
+_LEAVE: Final = Script("leave", "members")
 _BEAT: Final = Script("beat")
-_REAP: Final = Script("reap")
+_FIND: Final = Script("find")
+_PATCH: Final = Script("patch")
 _RETIRE: Final = Script("retire")
 _SNAPSHOT: Final = Script("snapshot")
 _STATE: Final = Script("state")
@@ -38,15 +39,19 @@ MOST_EVENTS: Final = 10_000
 #: Agents in one heartbeat call.
 BEATS_PER_CALL: Final = 500
 
-#: Seconds for which the state of an agent that is gone is kept.
+#: Seconds for which the state of an agent that is gone is kept, and that of one instance of
+#: several, which never comes back.
 KEEP_STATE: Final = 86_400
-
-#: Most seconds between two runs of the reaper in a process that has a reason to run it.
-REAP_EVERY: Final = 0.5
+KEEP_STATE_SHARED: Final = 600
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """Everybody who is present, and the event up to which that is true."""
+    """Everybody who is present, by member: an agent's id, or `<id>#<instance>` where several
+    instances share it.
+
+    Attributes:
+        after: The event up to which that is true.
+    """
 
     agents: dict[str, Presence]
     states: dict[str, AgentState]
@@ -54,32 +59,41 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 class Registry:
-    """Presence in one namespace. Made by `Bus`."""
+    """Presence in one namespace. Made by `Bus`.
+
+    Attributes:
+        refused: Records in Redis that were not read, because they are none.
+    """
 
     def __init__(self, bus: "Bus") -> None:
         self._bus = bus
         self._keys = bus.keys
         self._records = f"{bus.keys.presence_index}:records"
-        self._reaping = anyio.Event()
+        self.refused = 0
 
     # being present
 
-    async def join(self, presence: Presence, *, takeover: bool) -> None:
-        """Make `presence` the one of its agent.
+    async def join(self, presence: Presence, *, takeover: bool) -> bool:
+        """Make `presence` the one of its agent, or one of several where they are shared.
+
+        Returns:
+            Whether it was not present before.
 
         Raises:
             AgentAlreadyPresent: another instance is, and `takeover` is False.
         """
-        won, existing = await self._bus.link.run(
+        won, existing, was_absent = await self._bus.link.run(
             _JOIN,
-            self._of(presence.agent),
+            self._of(presence),
             [
+                self._keys.presences,
+                MOST_EVENTS,
                 presence.agent,
+                presence.member,
                 presence.beginning,
                 msgspec.json.encode(presence),
                 int(presence.ttl * 1000),
                 int(takeover),
-                MOST_EVENTS,
             ],
         )
         if not won:
@@ -87,17 +101,23 @@ class Registry:
             where = f" on {other.host}, process {other.pid}" if other else ""
             raise AgentAlreadyPresent(
                 f"agent {presence.agent} is already present{where}: choose another id, wait until "
-                "it is gone, or join with takeover=True"
+                "it is gone, join with takeover=True, or have every instance join with shared=True"
             )
-        self._reaping.set()
+        self._bus.reaper.wake()
+        return bool(was_absent)
 
     async def leave(self, presence: Presence, cause: str) -> None:
         """End `presence`, if it still is its agent's."""
         await self._bus.link.run(
             _LEAVE,
-            self._of(presence.agent),
-            [presence.agent, presence.beginning, cause, MOST_EVENTS],
+            self._of(presence),
+            [self._keys.presences, MOST_EVENTS, presence.member, presence.beginning, cause],
         )
+
+    async def was_declared_dead(self, estate: str) -> bool:
+        """Whether an agent with this estate has expired, so that what it held is given up."""
+        dead = f"{self._keys.presence_index}:dead"
+        return await self._bus.link.call("ZSCORE", dead, estate) is not None
 
     async def beat(self, presences: Sequence[Presence]) -> list[int]:
         """Refresh many presences; for each: 1 alive, 0 gone, 2 another instance's."""
@@ -106,56 +126,108 @@ class Registry:
             some = presences[start : start + BEATS_PER_CALL]
             args: list[str | int] = []
             for presence in some:
-                args += [presence.agent, presence.beginning, int(presence.ttl * 1000)]
-            keys = [self._keys.presence_index, *(self._keys.presence(p.agent) for p in some)]
+                args += [presence.member, presence.beginning, int(presence.ttl * 1000)]
+            keys = [self._keys.presence_index, *(self._keys.presence(p.member) for p in some)]
             results += await self._bus.link.run_once(_BEAT, keys, args)
         return results
 
-    async def set_state(self, agent: str, state: AgentState) -> None:
-        """Write an agent's whole state, and tell those who watch."""
+    async def write_state(self, presence: Presence, state: AgentState) -> None:
+        """Write the whole of an agent's state, and tell those who watch."""
         pairs = [text for pair in state.to_hash().items() for text in pair]
-        await self._bus.link.run(_STATE, [self._keys.state(agent)], pairs)
-        await self._bus.link.retrying(
-            lambda: self._bus.link.call(
-                "XADD",
-                self._keys.presence_events,
-                "MAXLEN",
-                "~",
-                MOST_EVENTS,
-                "*",
-                "kind",
-                "changed",
-                "agent",
-                agent,
-                "state",
-                msgspec.json.encode(state),
+        await self._bus.link.run(_STATE, [self._keys.state(presence.member)], pairs)
+        await self._announce(presence, state)
+
+    async def change_state(self, presence: Presence, old: AgentState, new: AgentState) -> None:
+        """Write what differs between two states of an agent, and tell those who watch.
+
+        Raises:
+            PresenceLost: another instance has written its own state since.
+        """
+        before, after = old.to_hash(), new.to_hash()
+        pairs = [text for pair in after.items() if before.get(pair[0]) != pair[1] for text in pair]
+        removed = before.keys() - after.keys()
+        done = await self._bus.link.run(
+            _PATCH,
+            [self._keys.state(presence.member)],
+            [presence.instance, len(pairs) // 2, *pairs, *removed],
+        )
+        if done == 0:
+            await self.write_state(presence, new)
+        elif done == 2:
+            raise PresenceLost(
+                f"agent {presence.agent} was taken over by another instance, and its state is that "
+                "one's: this one must stop"
             )
+        else:
+            await self._announce(presence, new)
+
+    async def _announce(self, presence: Presence, state: AgentState) -> None:
+        said = msgspec.json.encode(state)
+        event = ("kind", "changed", "agent", presence.member, "state", said)
+        events = self._keys.presence_events
+        await self._bus.link.retrying(
+            lambda: self._bus.link.call("XADD", events, "MAXLEN", "~", MOST_EVENTS, "*", *event)
         )
 
-    async def retire(self, agent: str, instance: str) -> None:
-        """Mark the state that `instance` wrote as offline; it is forgotten after a day."""
-        await self._bus.link.run(_RETIRE, [self._keys.state(agent)], [instance, KEEP_STATE])
+    async def retire(self, presence: Presence) -> None:
+        """Mark the state that an instance wrote as offline; it is forgotten some time later."""
+        keep = KEEP_STATE_SHARED if presence.shared else KEEP_STATE
+        key = self._keys.state(presence.member)
+        try:
+            await self._bus.link.run(_RETIRE, [key], [presence.instance, keep])
+        except ServerRefused as error:
+            log.warning("the state of agent %s cannot be retired: %s", presence.agent, error)
 
     # watching
 
     async def snapshot(self) -> Snapshot:
         """Everybody who is present, with their states."""
-        self._reaping.set()
+        after, agents = await self._snapshot()
+        return Snapshot(agents, await self.states(list(agents)), after)
+
+    async def _snapshot(self) -> tuple[str, dict[str, Presence]]:
+        self._bus.reaper.wake()
         after, records, gone = await self._bus.link.run(
             _SNAPSHOT,
             [self._records, self._keys.presence_events, self._keys.presence_index],
             [self._keys.presence("")],
         )
         dead = set(gone)
-        agents = {
-            name.decode(errors="replace"): presence
-            for name, raw in zip(records[::2], records[1::2], strict=True)
-            if name not in dead and (presence := read_presence(raw)) is not None
-        }
-        return Snapshot(agents, await self.states(list(agents)), after.decode())
+        agents: dict[str, Presence] = {}
+        for name, raw in zip(records[::2], records[1::2], strict=True):
+            presence = None if name in dead else self._read(raw)
+            if presence is not None:
+                agents[name.decode(errors="replace")] = presence
+        return after.decode(), agents
+
+    async def find(
+        self, *, role: str | None = None, capabilities: Iterable[str] = ()
+    ) -> list[Presence]:
+        """Those who are present and have the role and all the capabilities; each instance of an
+        agent by itself. Without either: everybody.
+
+        It takes time in proportion to the smallest of the sets that are asked for.
+
+        Raises:
+            InvalidName: the role, or a capability, cannot be one.
+            BusUnavailable: Redis could not be reached.
+        """
+        sets = [self._keys.capability(name) for name in check_names("capability", capabilities)]
+        if role is not None:
+            sets.append(self._keys.role(check_name("role", role)))
+        if not sets:
+            return list((await self._snapshot())[1].values())
+        records = await self._bus.link.run(_FIND, [self._records, *sets], [self._keys.presence("")])
+        return [found for raw in records if (found := self._read(raw)) is not None]
+
+    def _read(self, raw: bytes) -> Presence | None:
+        presence = read_presence(raw)
+        if presence is None:
+            self.refused += 1
+        return presence
 
     async def states(self, agents: Sequence[str]) -> dict[str, AgentState]:
-        """The states of `agents`; those that have none are left out."""
+        """The states of members (see `Snapshot`); those that have none are left out."""
         found: dict[str, AgentState] = {}
         limiter = anyio.CapacityLimiter(200)
 
@@ -181,52 +253,8 @@ class Registry:
 
     def events(self, *, after: str) -> PresenceEvents:
         """Every event behind the id `after`, endlessly. See `PresenceEvents`."""
-        self._reaping.set()
+        self._bus.reaper.wake()
         return PresenceEvents(self._bus.link, self._keys.presence_events, after)
 
-    # reaping
-
-    async def run(self) -> None:
-        """Reap, from the first join or snapshot of this process on. A task of the bus."""
-        await self._reaping.wait()
-        while True:
-            wait = REAP_EVERY
-            try:
-                due = await self.reap()
-                if due >= 0:
-                    wait = min(REAP_EVERY, max(0.02, due))
-            except AWAY as error:
-                log.debug("reaping interrupted: %r", error)
-            except BusError as error:
-                log.warning("reaping failed: %s", error)
-            await anyio.sleep(wait)
-
-    async def reap(self) -> float:
-        """Turn agents that are overdue into `expired` events.
-
-        Returns:
-            Seconds until the next one is due, or -1 where nobody is present.
-        """
-        expired, wait = await self._bus.link.run_once(
-            _REAP,
-            [
-                self._keys.presence_index,
-                self._records,
-                self._keys.presence_events,
-                f"{self._keys.presence_index}:watch",
-            ],
-            [self._keys.presence(""), MOST_EVENTS, int(GAP * 1000), int(GRACE * 1000)],
-        )
-        for agent, raw in expired:
-            presence = read_presence(raw)
-            if presence is not None:
-                await self.retire(agent.decode(), presence.instance)
-        return float(wait) / 1000 if wait >= 0 else -1.0
-
-    def _of(self, agent: str) -> list[str]:
-        return [
-            self._keys.presence(agent),
-            self._keys.presence_index,
-            self._records,
-            self._keys.presence_events,
-        ]
+    def _of(self, presence: Presence) -> list[str]:
+        return [self._keys.presence(presence.member), self._keys.presence_index]

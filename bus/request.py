@@ -1,11 +1,12 @@
 """Request and reply: the request goes by stream, so it survives; the reply by pub/sub, so it is
 fast.
 
-The deadline travels with the request: what nobody waits for any more is not started.
+The deadline travels with the request: what nobody waits for any more is not started. A caller that
+is cancelled says so, and the handler is cancelled as well (`handling`).
 """
 
+import math
 import time
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
@@ -14,9 +15,11 @@ import msgspec
 from .codec import decode_body
 from .envelope import Envelope, wrap
 from .errors import RequestFailed, RequestTimeout
+from .handling import give_up, inherited_deadline
 
 if TYPE_CHECKING:
     from .bus import Bus
+    from .queue import Queue
 
 R = TypeVar("R")
 
@@ -36,42 +39,70 @@ def expired(envelope: Envelope) -> bool:
     return envelope.deadline is not None and envelope.deadline <= time.time()
 
 
+def deadline_in(timeout: float | None, *, inherit: bool) -> float:
+    """When nobody waits any more, in seconds since the epoch: after `timeout` seconds, but, with
+    `inherit`, not after the deadline of the request that is being handled here.
+
+    Raises:
+        ValueError: there is neither.
+    """
+    inherited = inherited_deadline() if inherit else None
+    if timeout is None and inherited is None:
+        raise ValueError("give a timeout: no request with a deadline is being handled here")
+    own = math.inf if timeout is None else time.time() + timeout
+    return own if inherited is None else min(own, inherited)
+
+
 async def request(
     bus: "Bus",
-    send: Callable[[bytes], Awaitable[object]],
+    queue: "Queue[Any]",
     body: object,
     reply_type: type[R],
     *,
     sender: str,
-    timeout: float,
+    timeout: float | None,
+    inherit: bool = True,
     to: str,
 ) -> R:
-    """Send `body` and wait for the reply.
+    """Put `body` into `queue` and wait for the reply.
 
     Raises:
         RequestTimeout: none came within `timeout` seconds.
         RequestFailed: the other side answered with an error.
         UndecodableMessage: the reply is not a `reply_type`.
     """
-    started = time.time()
-    with anyio.move_on_after(timeout):
+    deadline = deadline_in(timeout, inherit=inherit)
+    left = max(0.0, deadline - time.time())
+    arrived = anyio.Event()
+    replies: list[Envelope] = []
+
+    def take(envelope: Envelope) -> None:
+        replies.append(envelope)
+        arrived.set()
+
+    with anyio.move_on_after(left):
         await bus.mailbox.open()
         message_id, message = wrap(
-            body, sender=sender, reply_to=bus.mailbox.channel, deadline=started + timeout
+            body, sender=sender, reply_to=bus.mailbox.channel, deadline=deadline
         )
-        bus.check_size(message)
-        with bus.mailbox.expecting(message_id) as pending:
-            await send(message)
-            await pending.arrived.wait()
-            if pending.envelope is not None:
-                return _result(pending.envelope, reply_type)
+        with bus.mailbox.expecting(message_id, take):
+            try:
+                await queue.put_message(message)
+                await arrived.wait()
+            except anyio.get_cancelled_exc_class():
+                # Where the deadline passed, the other side knows that by itself.
+                if deadline > time.time():
+                    await give_up(bus, queue.base, message_id, sender)
+                raise
+        return result_of(replies[0], reply_type)
     raise RequestTimeout(
-        f"{to} did not answer within {timeout:g} s: is it present (`argentbus agents`), and does "
+        f"{to} did not answer within {left:.3g} s: is it present (`argentbus agents`), and does "
         "it read its messages?"
     )
 
 
-def _result(envelope: Envelope, reply_type: type[R]) -> R:
+def result_of(envelope: Envelope, reply_type: type[R]) -> R:
+    """The reply in `envelope`. Raises what `request` does."""
     if envelope.type == ERROR:
         failure = decode_body(envelope, Failure)
         raise RequestFailed(failure.error, failure.message, envelope.sender)

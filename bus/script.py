@@ -11,13 +11,18 @@ class Script:
 
     Args:
         name: File name in `bus/lua`, without its ending.
+        before: Names of files with functions that the script uses; they are put before it, since
+            Redis has no way for one script to load another.
     """
 
     __slots__ = ("name", "sha", "text")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *before: str) -> None:
         self.name: Final = name
-        self.text: Final = files(__package__).joinpath("lua", f"{name}.lua").read_bytes()
+        folder = files(__package__).joinpath("lua")
+        self.text: Final = b"".join(
+            folder.joinpath(f"{part}.lua").read_bytes() for part in (*before, name)
+        )
         self.sha: Final = hashlib.sha1(self.text, usedforsecurity=False).hexdigest().encode()
 
     def __repr__(self) -> str:

@@ -9,13 +9,16 @@ Where a channel's slot goes to another node, by a failover or by resharding, its
 follows, and its sinks learn that they may have missed something. Sharded channels have no patterns.
 """
 
+from typing import Any
+
 import anyio
 from anyio.abc import TaskGroup
 
 from .cluster import Cluster
+from .errors import UnsupportedServer
 from .link import Link
 from .node import Node
-from .subscriber import Sink, Subscriber
+from .subscriber import Subscriber
 
 
 class Shards:
@@ -33,12 +36,17 @@ class Shards:
         self._lines: dict[Node, tuple[Subscriber, anyio.CancelScope]] = {}
         self._moved = anyio.Event()
 
-    async def add(self, name: str, sink: Sink) -> None:
+    async def add(self, name: str, sink: Any, *, pattern: bool = False) -> None:
         """Subscribe `sink`; return when the server has confirmed it.
 
         Raises:
             BusUnavailable: it was not confirmed within the bus's patience.
+            UnsupportedServer: a pattern was asked for.
         """
+        if pattern:
+            raise UnsupportedServer(
+                "a Cluster's sharded channels have no patterns: subscribe to each topic by its name"
+            )
         destination = await self._link.retrying(lambda: self._link.locate(name))
         # At most one line has a channel, also while its slot moves.
         line = self._line_with(name.encode()) or self._line_to(destination.node)
@@ -49,7 +57,7 @@ class Shards:
             self.remove(name, sink)
             raise
 
-    def remove(self, name: str, sink: Sink) -> None:
+    def remove(self, name: str, sink: Any, *, pattern: bool = False) -> None:
         """Unsubscribe `sink`."""
         self._all.remove(name, sink)
         for line, _ in self._lines.values():

@@ -4,14 +4,15 @@ import contextlib
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol, overload
 
 import anyio
 from coredis.connection import BaseConnection
 from coredis.exceptions import AskError, RedisError
 
 from .errors import BusError
-from .link import TRANSIENT, Link, backoff
+from .faults import TRANSIENT
+from .link import Link, backoff
 from .node import Node
 from .route import Destination
 
@@ -19,6 +20,11 @@ log = logging.getLogger("argentbus.subscriber")
 
 #: Seconds of silence after which the connection is tried with a PING.
 KEEPALIVE: Final = 10.0
+
+#: What the commands for each kind of channel begin with: SUBSCRIBE, SSUBSCRIBE, PSUBSCRIBE.
+_PLAIN: Final = b""
+_SHARDED: Final = b"S"
+_PATTERN: Final = b"P"
 
 
 class Sink(Protocol):
@@ -31,18 +37,36 @@ class Sink(Protocol):
         """Learn that messages may have been missed: the subscription was broken for a while."""
 
 
+class PatternSink(Protocol):
+    """What receives the messages of all channels that fit a pattern. No method may block."""
+
+    def deliver_from(self, channel: bytes, payload: bytes) -> None:
+        """Take a message that came on `channel`."""
+
+    def gap(self) -> None:
+        """Learn that messages may have been missed: the subscription was broken for a while."""
+
+
 class Channel:
-    """One channel, and whoever listens to it here."""
+    """One channel, or one pattern, and whoever listens to it here."""
 
     __slots__ = ("confirmed", "sinks", "was_confirmed")
 
     def __init__(self) -> None:
-        self.sinks: list[Sink] = []
+        self.sinks: list[Any] = []
         self.confirmed = anyio.Event()
         self.was_confirmed = False
 
+    def confirm(self) -> None:
+        """The server has confirmed; where it had before, there was a gap."""
+        if self.was_confirmed:
+            for sink in self.sinks:
+                sink.gap()
+        self.was_confirmed = True
+        self.confirmed.set()
+
     def unconfirm(self) -> None:
-        """The subscription broke: who waits for its confirmation goes on waiting."""
+        """The subscription broke: who waits for its confirmation waits for that of the next one."""
         if self.confirmed.is_set():
             self.confirmed = anyio.Event()
 
@@ -58,53 +82,65 @@ class Subscriber:
     def __init__(self, link: Link, node: Node | None = None) -> None:
         self._link = link
         self._node = node
-        self._kind = b"" if node is None else b"s"
-        self._channels: dict[bytes, Channel] = {}
+        self._by_name = _PLAIN if node is None else _SHARDED
+        self._channels: dict[bytes, dict[bytes, Channel]] = {self._by_name: {}, _PATTERN: {}}
         self._connection: BaseConnection | None = None
         self._wanted = anyio.Event()
 
-    async def add(self, name: str, sink: Sink) -> None:
-        """Subscribe `sink`; return when the server has confirmed it.
+    @overload
+    async def add(self, name: str, sink: Sink, *, pattern: Literal[False] = False) -> None: ...
+
+    @overload
+    async def add(self, name: str, sink: PatternSink, *, pattern: Literal[True]) -> None: ...
+
+    @overload
+    async def add(self, name: str, sink: Any, *, pattern: bool) -> None: ...
+
+    async def add(self, name: str, sink: Any, *, pattern: bool = False) -> None:
+        """Subscribe `sink` to a channel; return when the server has confirmed it.
+
+        Args:
+            name: Of the channel, or with `pattern` a glob pattern of such names.
 
         Raises:
             BusUnavailable: it was not confirmed within the bus's patience.
             ServerRefused: the user of this bus may not read that channel.
         """
-        key = name.encode()
-        channel = self._channels.get(key)
+        kind, key = self._kind(pattern), name.encode()
+        channel = self._channels[kind].get(key)
         if channel is None:
-            channel = self._channels[key] = Channel()
-            self._send(b"SUBSCRIBE", key)
+            channel = self._channels[kind][key] = Channel()
+            self._send(kind + b"SUBSCRIBE", key)
         channel.sinks.append(sink)
         self._wanted.set()
         try:
             await self._link.retrying(lambda: self._confirmation(channel))
         except BaseException:
-            self.remove(name, sink)
+            self.remove(name, sink, pattern=pattern)
             raise
 
-    def remove(self, name: str, sink: Sink) -> None:
+    def remove(self, name: str, sink: Any, *, pattern: bool = False) -> None:
         """Unsubscribe `sink`."""
-        key = name.encode()
-        channel = self._channels.get(key)
+        kind, key = self._kind(pattern), name.encode()
+        channel = self._channels[kind].get(key)
         if channel is None or sink not in channel.sinks:
             return
         channel.sinks.remove(sink)
         if not channel.sinks:
-            del self._channels[key]
-            self._send(b"UNSUBSCRIBE", key)
+            del self._channels[kind][key]
+            self._send(kind + b"UNSUBSCRIBE", key)
 
     def channels(self) -> list[bytes]:
-        """Names of the channels that somebody listens to here."""
-        return list(self._channels)
+        """Names of the channels that somebody listens to here, patterns left out."""
+        return list(self._channels[self._by_name])
 
     def hand_over(self, name: bytes, to: "Subscriber") -> None:
         """Have `to` listen to the channel from now on; its sinks learn of the gap."""
-        channel = self._channels.pop(name)
-        self._send(b"UNSUBSCRIBE", name)
+        channel = self._channels[self._by_name].pop(name)
+        self._send(self._by_name + b"UNSUBSCRIBE", name)
         channel.unconfirm()
-        to._channels[name] = channel
-        to._send(b"SUBSCRIBE", name)
+        to._channels[to._by_name][name] = channel
+        to._send(to._by_name + b"SUBSCRIBE", name)
         to._wanted.set()
 
     async def run(self) -> None:
@@ -115,11 +151,7 @@ class Subscriber:
             try:
                 async with self._connected() as connection:
                     self._connection = connection
-                    if self._node is None and self._channels:
-                        connection.send_command(b"SUBSCRIBE", *self._channels)
-                    else:
-                        for name in self._channels:
-                            self._send(b"SUBSCRIBE", name)
+                    self._send_all()
                     delays = backoff()
                     await self._listen(connection)
             except TRANSIENT as error:
@@ -128,8 +160,9 @@ class Subscriber:
                 log.warning("subscriptions interrupted: %s", error)
             finally:
                 self._connection = None
-                for channel in self._channels.values():
-                    channel.unconfirm()
+                for channels in self._channels.values():
+                    for channel in channels.values():
+                        channel.unconfirm()
             await anyio.sleep(next(delays))
 
     async def _confirmation(self, channel: Channel) -> None:
@@ -169,22 +202,25 @@ class Subscriber:
 
     def _route(self, push: list[Any]) -> None:
         kind, name = push[0], push[1]
-        channel = self._channels.get(name)
+        pattern = kind.startswith(b"p")
+        channel = self._channels[self._kind(pattern)].get(name)
         if channel is None:
             return
         if kind in {b"message", b"smessage"}:
             for sink in channel.sinks:
                 sink.deliver(push[2])
+        elif kind == b"pmessage":
+            for sink in channel.sinks:
+                sink.deliver_from(push[2], push[3])
         elif kind == b"sunsubscribe":
             # Its slot went elsewhere.
             channel.unconfirm()
-            self._send(b"SUBSCRIBE", name)
-        elif kind in {b"subscribe", b"ssubscribe"}:
-            if channel.was_confirmed:
-                for sink in channel.sinks:
-                    sink.gap()
-            channel.was_confirmed = True
-            channel.confirmed.set()
+            self._send(_SHARDED + b"SUBSCRIBE", name)
+        elif kind in {b"subscribe", b"ssubscribe", b"psubscribe"}:
+            channel.confirm()
+
+    def _kind(self, pattern: bool) -> bytes:
+        return _PATTERN if pattern else self._by_name
 
     @asynccontextmanager
     async def _connected(self) -> AsyncGenerator[BaseConnection]:
@@ -198,10 +234,19 @@ class Subscriber:
         finally:
             connection.invalidate("done with it")
 
-    def _send(self, command: bytes, channel: bytes) -> None:
+    def _send_all(self) -> None:
+        """Subscribe to everything, on a connection that is new."""
+        for kind, channels in self._channels.items():
+            if kind == _SHARDED:  # one by one: those of several slots cannot travel together
+                for name in channels:
+                    self._send(kind + b"SUBSCRIBE", name)
+            elif channels:
+                self._send(kind + b"SUBSCRIBE", *channels)
+
+    def _send(self, command: bytes, *channels: bytes) -> None:
         if self._connection is not None and self._connection.usable:
             try:
-                self._connection.send_command(self._kind.upper() + command, channel)
+                self._connection.send_command(command, *channels)
             except RedisError as error:
                 # The connection broke under us: `run` notices, and subscribes anew.
                 log.debug("%s not sent: %r", command.decode(), error)

@@ -1,94 +1,81 @@
 """Topics: live broadcast over pub/sub. At most once: who is not listening misses it."""
 
-import logging
-from collections import deque
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Generic, TypeVar
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
-import anyio
-import msgspec
-
-from .codec import decode_body
-from .envelope import unwrap, wrap
-from .errors import UndecodableMessage
-from .keys import check_name
+from .envelope import wrap
+from .feed import BUFFER, Event, Feed, Gap, WhenFull
+from .keys import check_name, check_pattern
 
 if TYPE_CHECKING:
     from .bus import Bus
 
 T = TypeVar("T")
-log = logging.getLogger("argentbus.topic")
 
 
-class Event(msgspec.Struct, Generic[T], frozen=True):
-    """One message of a topic.
+class _Subscribable(Generic[T]):
+    """What one can listen to."""
 
-    Attributes:
-        body: What was published.
-        sender: Id of the agent (or bus instance) that published it.
-        sent_at: By the sender's clock, in seconds since the epoch.
-        id: UUIDv7 of the message.
-    """
+    name: str
+    _bus: "Bus"
+    _type: Any
+    _pattern = False
 
-    body: T
-    sender: str
-    sent_at: float
-    id: str
+    @overload
+    def subscribe(
+        self,
+        *,
+        buffer: int = BUFFER,
+        when_full: WhenFull = "drop_oldest",
+        gaps: Literal[False] = False,
+    ) -> AbstractAsyncContextManager[Feed[Event[T]]]: ...
 
+    @overload
+    def subscribe(
+        self, *, buffer: int = BUFFER, when_full: WhenFull = "drop_oldest", gaps: Literal[True]
+    ) -> AbstractAsyncContextManager[Feed[Event[T] | Gap]]: ...
 
-class Feed(Generic[T]):
-    """The events of one subscription, in the order of their arrival: iterate over it.
+    def subscribe(
+        self, *, buffer: int = BUFFER, when_full: WhenFull = "drop_oldest", gaps: bool = False
+    ) -> AbstractAsyncContextManager[Feed[Any]]:
+        """Subscribe until the context ends. Whatever is published after its start is received.
 
-    Attributes:
-        dropped: Events discarded, the oldest first, because the reader was too slow.
-        refused: Messages that were not of the topic's type.
-        gaps: How often the connection broke, so that events may have been missed.
-    """
+        Args:
+            buffer: Events kept for a slow reader.
+            when_full: What happens to an event that finds the buffer full. `drop_oldest`: the
+                oldest one goes. `drop_newest`: this one does. `close`: the reader gets
+                `SlowSubscriber` behind what it has not read yet. Each is counted as dropped.
+            gaps: Whether the feed has a `Gap` among its events wherever the connection was broken.
+                `Feed.gaps` counts them in any case.
 
-    def __init__(self, body_type: type[T], name: str, buffer: int) -> None:
-        self._type = body_type
-        self._name = name
-        self._events: deque[Event[T]] = deque(maxlen=buffer)
-        self._arrived = anyio.Event()
-        self.dropped = 0
-        self.refused = 0
-        self.gaps = 0
+        Raises:
+            BusUnavailable: the subscription was not confirmed within the bus's patience.
+            ServerRefused: the user of this bus may not read the channel.
+        """
+        return self._subscribed(buffer, when_full, show_gaps=gaps)
 
-    def deliver(self, payload: bytes) -> None:
-        """Take a message from the connection."""
+    @asynccontextmanager
+    async def _subscribed(
+        self, buffer: int, when_full: WhenFull, *, show_gaps: bool
+    ) -> AsyncGenerator[Feed[Any]]:
+        feed: Feed[Any] = Feed(
+            self._type,
+            self.name,
+            prefix=self._bus.keys.topic(""),
+            buffer=buffer,
+            when_full=when_full,
+            show_gaps=show_gaps,
+        )
+        channel = self._bus.keys.topic(self.name)
+        await self._bus.subscriber.add(channel, feed, pattern=self._pattern)
         try:
-            envelope = unwrap(payload)
-            body = decode_body(envelope, self._type)
-        except UndecodableMessage as error:
-            self.refused += 1
-            # Doubling: a channel full of garbage must not fill the log as well.
-            if self.refused.bit_count() == 1:
-                log.warning(
-                    "refused %d so far on topic %s, the last: %s", self.refused, self._name, error
-                )
-            return
-        if len(self._events) == self._events.maxlen:
-            self.dropped += 1
-        self._events.append(Event(body, envelope.sender, envelope.sent_at, envelope.id))
-        self._arrived.set()
-
-    def gap(self) -> None:
-        """Note that events may have been missed."""
-        self.gaps += 1
-
-    def __aiter__(self) -> "Feed[T]":
-        return self
-
-    async def __anext__(self) -> Event[T]:
-        while not self._events:
-            if self._arrived.is_set():
-                self._arrived = anyio.Event()
-            await self._arrived.wait()
-        return self._events.popleft()
+            yield feed
+        finally:
+            self._bus.subscriber.remove(channel, feed, pattern=self._pattern)
 
 
-class Topic(Generic[T]):
+class Topic(_Subscribable[T]):
     """A named broadcast of messages of one type. Made by `Bus.topic`."""
 
     def __init__(self, bus: "Bus", name: str, body_type: type[T], sender: str) -> None:
@@ -111,19 +98,16 @@ class Topic(Generic[T]):
         _, message = wrap(body, sender=self._sender)
         return await self._bus.publish(self._channel, message)
 
-    @asynccontextmanager
-    async def subscribe(self, *, buffer: int = 1000) -> AsyncGenerator[Feed[T]]:
-        """Subscribe until the context ends. Whatever is published after its start is received.
 
-        Args:
-            buffer: Events kept for a slow reader; when full, the oldest is dropped and counted.
+class Topics(_Subscribable[T]):
+    """All topics whose names fit a pattern, to be listened to. Made by `Bus.topics`.
 
-        Raises:
-            BusUnavailable: the subscription was not confirmed within the bus's patience.
-        """
-        feed: Feed[T] = Feed(self._type, self.name, buffer)
-        await self._bus.subscriber.add(self._channel, feed)
-        try:
-            yield feed
-        finally:
-            self._bus.subscriber.remove(self._channel, feed)
+    `Event.topic` says which one an event is of.
+    """
+
+    _pattern = True
+
+    def __init__(self, bus: "Bus", pattern: str, body_type: type[T]) -> None:
+        self.name = check_pattern("topic", pattern)
+        self._bus = bus
+        self._type = body_type

@@ -10,7 +10,7 @@ from bus import AgentState, Presence
 
 from .errors import ChangesMissed
 
-Kind = Literal["joined", "left", "expired", "changed"]
+Kind = Literal["joined", "left", "expired", "changed", "stalled", "resumed"]
 
 #: Changes kept for a reader that is busy.
 BUFFER: Final = 1000
@@ -27,13 +27,19 @@ class AgentView(msgspec.Struct, frozen=True):
     presence: Presence
     state: AgentState
 
+    @property
+    def stalled(self) -> bool:
+        """Whether it beats, and has made no progress for longer than it said it would be."""
+        return self.state.stalled
+
 
 class Change(msgspec.Struct, frozen=True):
     """One thing that happened to an agent.
 
     Attributes:
-        kind: `joined`, `left` (it said so), `expired` (its heartbeat stopped), or `changed`.
-        agent: Its id.
+        kind: `joined`, `left` (it said so), `expired` (its heartbeat stopped), `changed`,
+            `stalled` (it beats, but makes no progress) or `resumed` (it makes progress again).
+        agent: Its id; where several instances share that, `<id>#<instance>`, as in `Roster.agents`.
         view: The agent behind the change; for `left` and `expired`, as it was seen last. None
             where it was gone before anything was seen of it.
         at: When, in seconds since the epoch, by the clock of Redis; where the change was found by

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Final
@@ -12,7 +12,7 @@ import anyio
 
 from bus import AgentState, Bus, BusError, EventsMissed, PresenceEvent, Snapshot
 
-from .changes import BUFFER, AgentView, Change, Changes
+from .changes import BUFFER, AgentView, Change, Changes, Kind
 from .doubts import Doubts
 
 __all__ = ["AgentView", "Change", "Changes", "Roster"]
@@ -67,8 +67,35 @@ class Roster:
 
     @property
     def agents(self) -> Mapping[str, AgentView]:
-        """Everybody who is present, by id. A live view: it changes as they come and go."""
+        """Everybody who is present, by id, and where several instances share an id, by
+        `<id>#<instance>`. A live view: it changes as they come and go.
+        """
         return MappingProxyType(self._agents)
+
+    def find(
+        self,
+        agent: str | None = None,
+        *,
+        role: str | None = None,
+        capabilities: Iterable[str] = (),
+        stalled: bool | None = None,
+    ) -> list[AgentView]:
+        """Those who are present and fit all that is given.
+
+        Args:
+            agent: An id: every instance of that agent.
+            capabilities: They have all of these.
+            stalled: Whether they are.
+        """
+        wanted = set(capabilities)
+        return [
+            view
+            for view in self._agents.values()
+            if agent in {None, view.presence.agent}
+            and role in {None, view.presence.role}
+            and wanted.issubset(view.presence.capabilities)
+            and stalled in {None, view.stalled}
+        ]
 
     def changes(self, *, buffer: int = BUFFER) -> Changes:
         """Iterate over what happens from now on. Each call gives an independent reader.
@@ -116,7 +143,7 @@ class Roster:
             await anyio.sleep(PAUSE)
 
     def _take(self, event: PresenceEvent) -> None:
-        known = self._agents.get(event.agent)
+        known = self._agents.get(event.member)
         if event.kind == "joined" and known and known.presence.instance == event.instance:
             # It had to join again: its key was lost, and perhaps those of others who are dead.
             self.check()
@@ -163,6 +190,7 @@ def changes_of(known: AgentView | None, event: PresenceEvent) -> Iterator[Change
 
     An event of an instance that another has replaced since does not touch the newer one.
     """
+    name = event.member
     another = known is not None and event.instance not in {"", known.presence.instance}
     if event.kind in {"left", "expired"}:
         if another:
@@ -170,17 +198,25 @@ def changes_of(known: AgentView | None, event: PresenceEvent) -> Iterator[Change
         gone = known
         if gone is None and event.presence is not None:
             gone = AgentView(event.presence, event.state or AgentState())
-        yield Change(event.kind, event.agent, gone, event.at, event.cause)
+        yield Change(event.kind, name, gone, event.at, event.cause)
     elif event.kind == "joined" and event.presence is not None:
         if known is not None and another:
-            yield Change("left", event.agent, known, event.at, "replaced by another instance")
+            yield Change("left", name, known, event.at, "replaced by another instance")
         view = AgentView(event.presence, event.state or AgentState())
         again = known is not None and not another
         if again and event.state is None and known is not None:
             view = AgentView(event.presence, known.state)
-        yield Change("changed" if again else "joined", event.agent, view, event.at, event.cause)
+        yield Change("changed" if again else "joined", name, view, event.at, event.cause)
     elif event.kind == "changed" and known is not None and event.state is not None:
-        yield Change("changed", event.agent, AgentView(known.presence, event.state), event.at)
+        view = AgentView(known.presence, event.state)
+        yield Change(kind_of_change(known, view), name, view, event.at)
+
+
+def kind_of_change(old: AgentView, new: AgentView) -> Kind:
+    """What the change from one view of an instance to the next is called."""
+    if old.stalled == new.stalled:
+        return "changed"
+    return "stalled" if new.stalled else "resumed"
 
 
 def differences(
@@ -198,7 +234,7 @@ def differences(
         if known is None or known.presence.instance != view.presence.instance:
             changes.append(Change("joined", agent, view, now))
         elif known != view:
-            changes.append(Change("changed", agent, view, now))
+            changes.append(Change(kind_of_change(known, view), agent, view, now))
     return changes
 
 

@@ -19,6 +19,14 @@ def clean(text: str, limit: int) -> str:
     return shown if len(text) <= limit else shown[: limit - 1] + "…"
 
 
+def shown_name(member: str) -> str:
+    """The name of an agent, or of one instance among several in short: the end of its id tells it
+    from the others.
+    """
+    agent, mark, instance = member.partition("#")
+    return f"{agent}{mark}{instance[-6:]}"
+
+
 def _one(character: str) -> str:
     if character.isprintable() or character in _NEEDED:
         return character

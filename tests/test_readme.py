@@ -54,7 +54,7 @@ def test_the_commands_start_it_and_show_what_the_readme_shows(shell: Shell) -> N
 
 
 def test_there_are_programs() -> None:
-    assert len(PROGRAMS) == 3
+    assert len(PROGRAMS) == 4
 
 
 @pytest.mark.parametrize("block", PROGRAMS, ids=lambda block: block.code.split("import ")[-1][:12])

@@ -11,8 +11,8 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         path: What was done.
-        ours, bare: Operations a second, or milliseconds.
-        unit: `/s` or `ms`.
+        ours, bare: Operations a second, milliseconds, or a share.
+        unit: `/s`, `ms` or `%`.
         beside: What `bare` is.
     """
 
@@ -24,7 +24,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ratio(self) -> float:
-        """Ours over the bare one's: above 1 is faster for `/s`, slower for `ms`."""
+        """Ours over the bare one's: above 1 is faster for `/s`, slower for `ms`, dearer for `%`."""
         return self.ours / self.bare if self.bare else 0.0
 
 

@@ -17,7 +17,7 @@ from argentbus.loop import run
 from argentbus.options import json_option, print_json, with_config
 from bus import Bus
 from presence import AgentView, Change, Roster
-from presence.text import clean
+from presence.text import clean, shown_name
 from storage.config import StorageConfig
 
 COLOURS: Final = {
@@ -25,7 +25,9 @@ COLOURS: Final = {
     "processing": "blue",
     "contemplating": "magenta",
     "offline": "bright_black",
+    "stalled": "bold yellow",
     "joined": "green",
+    "resumed": "green",
     "expired": "bold red",
 }
 
@@ -116,12 +118,12 @@ async def _redraw(roster: Roster) -> None:
 def _record(view: AgentView) -> dict[str, Any]:
     state: dict[str, Any] = msgspec.to_builtins(view.state)
     state.update(msgspec.to_builtins(view.presence))
-    return state
+    return {**state, "stalled": view.stalled}
 
 
 def _table(agents: Iterable[tuple[str, AgentView]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bright_black")
-    for title in ("agent", "role", "status", "activity", "process", "here for"):
+    for title in ("agent", "role", "can", "status", "activity", "process", "here for"):
         table.add_column(title, overflow="fold", no_wrap=title in {"status", "here for"})
     for agent, view in sorted(agents):
         table.add_row(*_cells(agent, view))
@@ -131,21 +133,35 @@ def _table(agents: Iterable[tuple[str, AgentView]]) -> Table:
 def _cells(agent: str, view: AgentView) -> tuple[Text, ...]:
     presence, state = view.presence, view.state
     return (
-        Text(clean(agent, 128), style="bold"),
+        Text(_name(agent), style="bold"),
         Text(clean(presence.role or "", 60)),
-        Text(state.status, style=COLOURS.get(state.status, "")),
+        Text(", ".join(clean(name, 40) for name in presence.capabilities[:12])),
+        _status(view),
         Text(clean(state.activity or "", 120)),
         Text(f"{clean(presence.host, 60)} {presence.pid}"),
         Text(_duration(time.time() - presence.since)),
     )
 
 
+def _name(member: str) -> str:
+    return clean(shown_name(member), 140)
+
+
+def _status(view: AgentView) -> Text:
+    since = view.state.stalled_since
+    if since is None:
+        return Text(view.state.status, style=COLOURS.get(view.state.status, ""))
+    return Text(f"stalled {_duration(time.time() - since)}", style=COLOURS["stalled"])
+
+
 def _words(kind: str, agent: str, view: AgentView | None, at: float) -> str:
-    said = f"{datetime.fromtimestamp(at).astimezone():%H:%M:%S} {kind:8} {clean(agent, 128)}"
+    said = f"{datetime.fromtimestamp(at).astimezone():%H:%M:%S} {kind:8} {_name(agent)}"
     if view is None:
         return said
     if kind == "changed":
         return f"{said}  {view.state.status} {clean(view.state.activity or '', 120)}".rstrip()
+    if kind in {"stalled", "resumed"}:
+        return f"{said}  {clean(view.state.progress or view.state.activity or '', 120)}".rstrip()
     return f"{said}  {clean(view.presence.host, 60)} {view.presence.pid}"
 
 

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from argentbus.bench import bus, sidecar
+from argentbus.bench import bus, presence, sidecar
 from argentbus.bench.figures import Figure
 from argentbus.bench.peers import SIZES, Row, compare, nats_server, redis_benchmark
 from argentbus.embedded import EmbeddedRedis, free_port
@@ -27,6 +27,8 @@ AREAS: Final[dict[str, list[Measurement]]] = {
         lambda url, share: bus.latency(url, _count(2_000, share)),
         lambda url, share: bus.request(url, _count(2_000, share)),
         lambda url, share: bus.lock_handoff(url, max(20, int(100 * share))),
+        lambda url, share: presence.heartbeat(url, _count(10_000, share)),
+        lambda url, share: presence.death(url, _count(100_000, share), max(2, int(10 * share))),
     ],
     "sidecar": [
         lambda url, share: sidecar.to_committed(url, _count(50_000, share)),

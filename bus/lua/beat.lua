@@ -1,6 +1,6 @@
--- The heartbeat of all agents of one process.
+-- The heartbeat of many agents of one process.
 -- KEYS  index zset, presence keys...
--- ARGV  for each agent: agent, how a record of its instance begins, TTL in ms
+-- ARGV  for each: member, how a record of its instance begins, TTL in ms
 -- Returns for each: 1 alive, 0 the key is gone, 2 the key is another instance's.
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)

@@ -1,20 +1,20 @@
--- Turn each overdue agent whose key is gone into exactly one `expired` event.
--- KEYS  index zset, records hash, events stream, watch string
--- ARGV  prefix of the presence keys (same slot), most events kept, ms without a reaper after which
---       nobody is declared dead at once, ms for which nobody is then
--- Returns {{agent, record}... of those that expired, ms until the next is due, or -1}
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+-- Turn each overdue member whose key is gone into exactly one `expired` event.
+-- KEYS  index zset, records hash, watch string, unsettled hash
+-- ARGV  prefix of the presence keys, most events kept, ms without a reaper after which nobody is
+--       declared dead at once, ms for which nobody is then
+-- Returns {how many expired (500 at most in one call), ms until the next is due or -1, how many dead
+-- wait for what they held to be given up}
+base, most_events = ARGV[1], ARGV[2]
 
 -- Where nobody reaped for a while the server itself was away, perhaps, and nobody could beat: those
 -- who live get the time to. `watch` is "<ms of the last run> <ms until which all are spared>".
-local last, spared = string.match(redis.call('GET', KEYS[4]) or '', '^(%d+) (%d+)$')
+local last, spared = string.match(redis.call('GET', KEYS[3]) or '', '^(%d+) (%d+)$')
 last, spared = tonumber(last), tonumber(spared or 0)
 if last and now - last > tonumber(ARGV[3]) then spared = now + tonumber(ARGV[4]) end
 if not last or math.abs(now - last) > 400 then
-  redis.call('SET', KEYS[4], string.format('%d %d', now, spared))
+  redis.call('SET', KEYS[3], string.format('%d %d', now, spared))
 end
-if now < spared then return {{}, spared - now} end
+if now < spared then return {0, spared - now, redis.call('HLEN', KEYS[4])} end
 
 if redis.call('HLEN', KEYS[2]) > redis.call('ZCARD', KEYS[1]) then
   -- A record that the index does not know would look alive for ever.
@@ -23,26 +23,23 @@ if redis.call('HLEN', KEYS[2]) > redis.call('ZCARD', KEYS[1]) then
   end
 end
 
-local expired = {}
-for _, agent in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 500)) do
-  local left = redis.call('PTTL', ARGV[1] .. agent)
+local expired = 0
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 500)) do
+  local key = base .. 'agent:' .. member
+  local left = redis.call('PTTL', key)
   if left == -2 then
-    local record = redis.call('HGET', KEYS[2], agent) or ''
-    redis.call('ZREM', KEYS[1], agent)
-    redis.call('HDEL', KEYS[2], agent)
-    redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[2], '*',
-      'kind', 'expired', 'agent', agent, 'presence', record, 'cause', 'no heartbeat')
-    expired[#expired + 1] = {agent, record}
+    expire(member, redis.call('HGET', KEYS[2], member) or '')
+    expired = expired + 1
   else
     -- The index was ahead of the key; or a foreign hand wrote a key that would live for ever.
     if left == -1 then
       left = 30000
-      redis.call('PEXPIRE', ARGV[1] .. agent, left)
+      redis.call('PEXPIRE', key, left)
     end
-    redis.call('ZADD', KEYS[1], now + math.max(left, 1), agent)
+    redis.call('ZADD', KEYS[1], now + math.max(left, 1), member)
   end
 end
 local soonest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]
 local wait = -1
 if soonest then wait = math.max(0, tonumber(soonest) - now) end
-return {expired, wait}
+return {expired, wait, redis.call('HLEN', KEYS[4])}

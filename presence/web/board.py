@@ -9,11 +9,12 @@ from typing import Final
 import anyio
 import msgspec
 
-from bus import DASHBOARD, Bus, BusError, DashboardEvent, Feed
+from bus import DASHBOARD, Bus, BusError, DashboardEvent, Event, Feed
 from bus.scope import background
 from presence.errors import ChangesMissed, TooManyViewers
 from presence.metrics import Sample, Sampler
 from presence.roster import AgentView, Change, Roster
+from presence.text import shown_name
 
 from .database import ROLE, DatabaseRow, databases, partitions
 from .history import History, said, told
@@ -45,7 +46,7 @@ class Board:
         self._silent: set[str] = set()
         now = time.time()
         self._redis = RedisStatus(up=True, since=now, detail="")
-        self._metrics = Metrics(now, 0, 0, 0, [], 0, [], {}, [])
+        self._metrics = Metrics(now, 0, 0, 0, 0, [], 0, [], {}, [])
         self.sampler = Sampler(
             bus,
             on_sample=self._sampled,
@@ -135,7 +136,7 @@ class Board:
             else:
                 return
 
-    async def _listen(self, feed: Feed[DashboardEvent]) -> None:
+    async def _listen(self, feed: Feed[Event[DashboardEvent]]) -> None:
         async for event in feed:
             self._note(*told(event.body, now=time.time()))
 
@@ -151,7 +152,7 @@ class Board:
                 row = agent_row(change.agent, change.view)
                 self._tell(lambda viewer: viewer.agent(change.agent, row))
         if words is not None:
-            self._note(change.kind, change.agent, words, change.at)
+            self._note(change.kind, shown_name(change.agent), words, change.at)
         if change.kind != "changed" or (change.view and change.view.presence.role == ROLE):
             self._sum_up()
             self._tell(lambda viewer: viewer.metrics(self._metrics))
@@ -227,6 +228,7 @@ class Board:
             working=sum(
                 1 for view in agents if view.state.status in WORKING and view.presence.role != ROLE
             ),
+            stalled=sum(1 for view in agents if view.stalled),
             queues=shown_queues(sample) if sample else last.queues,
             queues_total=sample.queues_total if sample else last.queues_total,
             logs=sample.logs if sample else last.logs,

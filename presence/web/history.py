@@ -74,12 +74,20 @@ def said(change: Change, before: AgentView | None) -> str | None:
         return f"{role}process {view.presence.pid} on {view.presence.host}"
     if change.kind == "expired":
         ttl = f" for {view.presence.ttl:g} s" if view is not None else ""
-        return f"no heartbeat{ttl}: killed, frozen or cut off"
+        return f"no heartbeat{ttl}: killed, frozen or cut off; what it held is given up"
     if change.kind == "left":
         return change.cause if change.cause and change.cause != "left" else "said goodbye"
     if view is None or before is None:
         return None
+    if change.kind == "stalled":
+        return f"beats, but has made no progress for {_seconds(view.presence.stall_after)}"
+    if change.kind == "resumed":
+        return f"makes progress again: {view.state.progress or 'it said so'}"
     old, new = before.state, view.state
     if (old.status, old.activity) == (new.status, new.activity):
         return None
     return f"{new.status}: {new.activity}" if new.activity else new.status
+
+
+def _seconds(seconds: float | None) -> str:
+    return "longer than it said it would be" if seconds is None else f"{seconds:g} s"

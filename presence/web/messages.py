@@ -15,10 +15,20 @@ MOST_FIELDS: Final = 12
 
 
 class AgentRow(msgspec.Struct, frozen=True):
-    """An agent that is here. Times in seconds since the epoch, `ttl` in seconds."""
+    """An agent, or one of its instances, that is here. Times in seconds since the epoch, `ttl` in
+    seconds.
+
+    Attributes:
+        id: Tells it from all others; `name` is the agent's own id.
+        shared: Whether several instances may be this agent.
+        stalled_since: Since when it beats without making progress, or None.
+    """
 
     id: str
+    name: str
+    shared: bool
     role: str | None
+    capabilities: list[str]
     status: str
     activity: str | None
     mood: str | None
@@ -26,6 +36,9 @@ class AgentRow(msgspec.Struct, frozen=True):
     arousal: float | None
     session: str | None
     fields: dict[str, str]
+    progress: str | None
+    progress_at: float | None
+    stalled_since: float | None
     instance: str
     host: str
     pid: int
@@ -38,6 +51,7 @@ class GoneRow(msgspec.Struct, frozen=True):
 
     key: str
     id: str
+    name: str
     role: str | None
     status: str
     activity: str | None
@@ -64,7 +78,7 @@ class Metrics(msgspec.Struct, frozen=True):
 
     Attributes:
         present: Everybody who is here; `services` of them are sidecars.
-        working: Agents at work.
+        working: Agents at work; `stalled` beat, and make no progress.
         beats: Seconds since an agent's last heartbeat.
     """
 
@@ -72,6 +86,7 @@ class Metrics(msgspec.Struct, frozen=True):
     present: int
     services: int
     working: int
+    stalled: int
     queues: list[QueueFigures]
     queues_total: int
     logs: list[LogFigures]
@@ -122,7 +137,10 @@ def agent_row(agent: str, view: AgentView) -> AgentRow:
     """The agent with the id `agent` as the page shows it, cleaned."""
     presence, state = view.presence, view.state
     return AgentRow(
-        id=clean(agent, 128),
+        id=clean(agent, 200),
+        name=clean(presence.agent, 128),
+        shared=presence.shared,
+        capabilities=[clean(name, 40) for name in presence.capabilities[:MOST_FIELDS]],
         role=clean(presence.role, 60) if presence.role else None,
         status=clean(state.status, 30),
         activity=clean(state.activity, 240) if state.activity else None,
@@ -134,6 +152,9 @@ def agent_row(agent: str, view: AgentView) -> AgentRow:
             clean(name, 40): clean(value, 120)
             for name, value in list(state.fields.items())[:MOST_FIELDS]
         },
+        progress=clean(state.progress, 120) if state.progress else None,
+        progress_at=state.progress_at,
+        stalled_since=state.stalled_since,
         instance=clean(presence.instance, 64),
         host=clean(presence.host, 80),
         pid=presence.pid,
@@ -144,7 +165,7 @@ def agent_row(agent: str, view: AgentView) -> AgentRow:
 
 def gone_key(agent: str, view: AgentView) -> str:
     """Tells one instance of an agent from another."""
-    return f"{clean(agent, 128)} {clean(view.presence.instance, 64)}"
+    return f"{clean(agent, 200)} {clean(view.presence.instance, 64)}"
 
 
 def gone_row(agent: str, view: AgentView, *, how: str, at: float, cause: str | None) -> GoneRow:
@@ -153,6 +174,7 @@ def gone_row(agent: str, view: AgentView, *, how: str, at: float, cause: str | N
     return GoneRow(
         key=gone_key(agent, view),
         id=row.id,
+        name=row.name,
         role=row.role,
         status=row.status,
         activity=row.activity,

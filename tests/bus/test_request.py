@@ -110,7 +110,7 @@ async def test_a_reply_goes_only_to_where_instances_listen(bus: Bus) -> None:
 
         await eventually(handled)
         assert (feed.refused, feed.dropped) == (0, 0)
-        assert not feed._events
+        assert not feed._items
 
 
 async def test_garbage_in_an_inbox_or_a_mailbox_stops_nobody(

@@ -204,3 +204,40 @@ async def test_a_kill_is_watched(
             victim.kill()
             expired = await told("expired")
             assert (expired["agent"], expired["activity"]) == ("victim", "being alive")
+
+
+async def test_stalled_agents_and_instances_are_in_the_table(
+    bus: Bus, environment: dict[str, str]
+) -> None:
+    where = at(str(bus.link.address), bus.namespace)
+    async with (
+        bus.join("scout", stall_after=0.2, capabilities=["sql"]) as scout,
+        bus.join("writer", shared=True) as writer,
+    ):
+        await eventually(lambda: scout.state.stalled)
+        with running(environment, "agents", *where) as process:
+            table, _ = await anyio.to_thread.run_sync(process.communicate)
+        lines = table.splitlines()
+        [line] = [line for line in lines if line.startswith("scout")]
+        assert "stalled" in line
+        assert "sql" in line
+        assert any(line.startswith(f"writer#{writer.instance[-6:]}") for line in lines)
+        with running(environment, "agents", *where, "--json") as process:
+            records, _ = await anyio.to_thread.run_sync(process.communicate)
+        stalled = {record["agent"]: record["stalled"] for record in json.loads(records)}
+        assert stalled == {"scout": True, "writer": False}
+        with running(environment, "agents", *where, "--watch") as process:
+            while (
+                not (await anyio.to_thread.run_sync(line_of, process))
+                .rstrip()
+                .endswith(
+                    f"writer#{writer.instance[-6:]}  {writer.presence.host} {writer.presence.pid}"
+                )
+            ):
+                pass
+            await scout.progress("page 3")
+            with anyio.fail_after(10):
+                while " resumed  scout  page 3" not in (
+                    await anyio.to_thread.run_sync(line_of, process)
+                ):
+                    pass

@@ -261,3 +261,28 @@ async def test_it_says_when_redis_hangs_and_goes_on_when_it_answers(
         finally:
             own_redis.thaw()
         await eventually(lambda: page.last("redis")["up"], timeout=20)
+
+
+async def test_stalled_agents_and_instances_are_shown(bus: Bus, board: Board) -> None:
+    async with (
+        bus.join("scout", stall_after=0.4, capabilities=["sql"]) as scout,
+        bus.join("writer", shared=True),
+        bus.join("writer", shared=True),
+        Page().open(create_app(board)) as page,
+    ):
+        await eventually(lambda: len({row["id"] for row in page.all("agents")}) == 3)
+        writers = [row for row in page.all("agents") if row["name"] == "writer"]
+        assert all(row["shared"] and row["instance"] in row["id"] for row in writers)
+
+        def now() -> Any:
+            return [row for row in page.all("agents") if row["id"] == "scout"][-1]
+
+        await eventually(lambda: now()["stalled_since"] is not None)
+        assert now()["capabilities"] == ["sql"]
+        await eventually(lambda: (page.last("metrics") or {}).get("stalled") == 1)
+        await scout.progress("page 3")
+        await eventually(lambda: now()["stalled_since"] is None and now()["progress"] == "page 3")
+        await eventually(lambda: page.last("metrics")["stalled"] == 0)
+        lines = {event["kind"]: event["detail"] for event in page.all("events")}
+        assert "no progress for 0.4 s" in lines["stalled"]
+        assert "page 3" in lines["resumed"]

@@ -190,3 +190,47 @@ async def test_garbled_entries_do_not_stop_it(bus: Bus) -> None:
             roster.check()
             await until(changes, "changed", "scout")
             assert set(roster.agents) == {"scout"}
+
+
+async def test_who_is_stalled_is_told_and_told_again_when_it_gets_on(bus: Bus) -> None:
+    async with Roster.watch(bus) as roster, bus.join("scout", stall_after=0.4) as scout:
+        changes = roster.changes()
+        stalled = await until(changes, "stalled", "scout")
+        assert stalled.view is not None
+        assert stalled.view.stalled
+        assert [view.presence.agent for view in roster.find(stalled=True)] == ["scout"]
+        async with Roster.watch(bus) as late:
+            assert late.agents["scout"].stalled
+        await scout.progress("page 3")
+        resumed = await until(changes, "resumed", "scout")
+        assert resumed.view is not None
+        assert resumed.view.state.progress == "page 3"
+        assert roster.find(stalled=True) == []
+
+
+async def test_instances_come_and_go_by_themselves_and_are_found(bus: Bus) -> None:
+    async with Roster.watch(bus) as roster:
+        changes = roster.changes()
+        async with bus.join("scout", shared=True, role="reviewer", capabilities=["sql"]) as one:
+            async with bus.join("scout", shared=True, role="reviewer") as two:
+                names = [f"scout#{agent.instance}" for agent in (one, two)]
+                for name in names:
+                    await until(changes, "joined", name)
+                assert set(roster.agents) == set(names)
+                await two.set_state(activity="two")
+                await until(changes, "changed", names[1])
+                assert len(roster.find("scout")) == len(roster.find(role="reviewer")) == 2
+                assert roster.find(capabilities=["sql"]) == [roster.agents[names[0]]]
+                assert roster.find("scout", role="writer") == []
+            await until(changes, "left", names[1])
+            assert set(roster.agents) == {names[0]}
+
+
+async def test_an_expiry_says_why_and_what_became_of_what_was_held(
+    bus: Bus, agent_process: Callable[..., AgentProcess]
+) -> None:
+    async with Roster.watch(bus) as roster:
+        changes = roster.changes()
+        agent_process("victim", ttl=0.7).kill()
+        expired = await until(changes, "expired", "victim")
+        assert expired.cause == "no heartbeat for 0.7 s: what it held is given up"

@@ -42,8 +42,7 @@ async def presence(url: str, namespace: str) -> None:
             assert snapshot.states["scout"].activity == "reading"
             events = other.registry.events(after=snapshot.after)
             # As if its process had been killed: nobody beats for it any more.
-            other_roll = list(one.roll._members)
-            one.roll.exit(other_roll[0])
+            one.roll.exit(scout.instance)
             with anyio.fail_after(10):
                 event = await anext(events)
             assert (event.kind, event.agent) == ("expired", "scout")

@@ -49,17 +49,28 @@ function feeling(agent) {
   if (typeof agent.valence === "number") parts.push(`valence ${agent.valence.toFixed(1)}`);
   if (typeof agent.arousal === "number") parts.push(`arousal ${agent.arousal.toFixed(1)}`);
   if (agent.session) parts.push(`session ${agent.session}`);
+  if (agent.progress) parts.push(`last progress ${agent.progress}`);
   for (const [name, value] of Object.entries(agent.fields)) {
     if (agent.role !== "sidecar" || !COUNTED.includes(name)) parts.push(`${name} ${value}`);
   }
   return parts.join(" · ");
 }
 
+// What it is: its role, which of several instances, what it can do.
+function kind(agent) {
+  const parts = [agent.role || "no role given"];
+  if (agent.shared) parts.push(`#${agent.instance.slice(-6)}`);
+  if (agent.capabilities && agent.capabilities.length) parts.push(agent.capabilities.join(", "));
+  return parts.join(" · ");
+}
+
 function updateAgent(row, agent, now, age) {
-  setText(row.name, agent.id);
-  setText(row.role, agent.role || "no role given");
-  setText(row.status, agent.status);
-  row.status.dataset.status = agent.status;
+  const stalled = typeof agent.stalled_since === "number";
+  setText(row.name, agent.name);
+  setText(row.role, kind(agent));
+  setText(row.status, stalled ? `stalled for ${duration(now - agent.stalled_since)}, ${agent.status}` : agent.status);
+  row.status.dataset.status = stalled ? "stalled" : agent.status;
+  row.node.classList.toggle("stalled", stalled);
   setText(row.activity, agent.activity || "");
   setText(row.more, feeling(agent));
   setText(row.host, agent.host);
@@ -85,11 +96,11 @@ function makeGone(agent) {
 }
 
 function updateGone(row, agent, now, back) {
-  setText(row.name, agent.id);
+  setText(row.name, agent.name);
   setText(row.role, agent.role || "no role given");
   setText(row.status, agent.how);
   row.status.dataset.status = agent.how;
-  setText(row.activity, agent.how === "expired" ? "its heartbeat stopped" : agent.cause || "said goodbye");
+  setText(row.activity, agent.how === "expired" ? "its heartbeat stopped; what it held was given up" : agent.cause || "said goodbye");
   setText(row.more, (agent.activity ? `was ${agent.status}: ${agent.activity}` : `was ${agent.status}`)
     + (back ? ". Back now, as another instance" : ""));
   setText(row.host, agent.host);
@@ -100,7 +111,7 @@ function updateGone(row, agent, now, back) {
   setText(row.ttl, clock(agent.at));
 }
 
-// Agents before services, then by name: a row keeps its place.
+// Agents before services, then by name and instance: a row keeps its place.
 function order(a, b) {
   const service = (agent) => (agent.role === "sidecar" ? 1 : 0);
   return service(a) - service(b) || (a.id < b.id ? -1 : 1);

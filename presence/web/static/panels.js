@@ -6,7 +6,7 @@ import { clock, number, plural } from "./format.js";
 const TONES = {
   joined: "good", expired: "bad", alert: "bad", left: "plain", changed: "plain",
   memory_stored: "good", task_update: "busy", agent_status: "plain", mood_change: "plain",
-  redis_lost: "bad", redis_back: "good",
+  stalled: "warn", resumed: "good", redis_lost: "bad", redis_back: "good",
 };
 const rows = { events: new Map(), queues: new Map(), logs: new Map() };
 
@@ -101,6 +101,7 @@ export function drawTiles(view) {
   };
   setText(byId("tile-present"), number(metrics.present - metrics.services));
   setText(byId("tile-working"), number(metrics.working));
+  setText(byId("tile-stalled"), metrics.stalled > 0 ? `${number(metrics.stalled)} stalled` : "");
   setText(byId("tile-expired"), number(expired));
   byId("tile-expired-box").classList.toggle("alarm", expired > 0);
   setText(byId("tile-waiting"), number(sum(metrics.queues, (queue) => queue.unread + queue.pending)));
