@@ -12,7 +12,7 @@ import msgspec
 from bus import Bus, BusError
 from storage.config import StorageConfig
 
-from .discovery import find
+from .discovery import LOCK, find, is_held
 from .embedded.redis import port_is_taken
 from .errors import PortTaken
 
@@ -39,7 +39,7 @@ async def checkup(config: StorageConfig) -> list[Finding]:
     try:
         async with Bus.connect(config.redis_url, namespace=config.namespace, patience=5.0) as bus:
             findings.append(Finding("redis", "fine", f"{bus.server_version} at {url}"))
-            findings += await _persistence(bus)
+            findings += await persistence(bus)
             findings.append(await _sidecars(bus))
             findings += await _dead_letters(bus)
     except BusError as error:
@@ -77,6 +77,11 @@ def _running(config: StorageConfig) -> Finding:
     running = find(config.home)
     if running is not None:
         return Finding("up", "fine", f"process {running.pid}, dashboard {running.dashboard_url}")
+    if is_held(config.home):
+        detail = (
+            f"processes of an earlier copy still run: see `lsof {config.home / LOCK}`, end them"
+        )
+        return Finding("up", "fault", detail)
     taken = []
     for port in (6380, 8377):
         try:
@@ -90,7 +95,8 @@ def _running(config: StorageConfig) -> Finding:
     return Finding("up", "note", "not running on this data directory; its ports are free")
 
 
-async def _persistence(bus: Bus) -> list[Finding]:
+async def persistence(bus: Bus) -> list[Finding]:
+    """Whether Redis keeps what it has acknowledged."""
     names = ("appendonly", "appendfsync", "maxmemory-policy")
     try:
         by_name = [await _settings_of(bus, name) for name in names]

@@ -72,7 +72,7 @@ def find(home: Path) -> Running | None:
         running = msgspec.json.decode((home / FILE).read_bytes(), type=Running)
     except (OSError, msgspec.MsgspecError):
         return None
-    return running if _is_held(home) and _is_alive(running.pid) else None
+    return running if is_held(home) and _is_alive(running.pid) else None
 
 
 def announce(home: Path, running: Running) -> None:
@@ -146,7 +146,8 @@ def _acquire(home: Path, descriptor: int) -> None:
             return
 
 
-def _is_held(home: Path) -> bool:
+def is_held(home: Path) -> bool:
+    """Return whether some process holds the data directory `home`."""
     with contextlib.suppress(FileNotFoundError), (home / LOCK).open("rb") as file:
         try:
             # Shared, so that those who only look do not see each other.

@@ -12,6 +12,7 @@ import msgspec
 from bus import Bus
 from storage.config import StorageConfig
 
+from .checkup import persistence
 from .discovery import Running
 from .embedded import EmbeddedRedis
 from .embedded.redis import HOST, port_is_taken
@@ -69,6 +70,14 @@ class Stack:
             sqlite_path=str(self.config.sqlite_path),
             namespace=self.config.namespace,
         )
+
+    async def warnings(self) -> list[str]:
+        """What is to be said of a Redis that is not ours: that it forgets, if it does."""
+        if self._redis is not None:
+            return []
+        async with Bus.connect(self.config.redis_url, namespace=self.config.namespace) as bus:
+            found = await persistence(bus)
+        return [finding.detail for finding in found if finding.verdict == "fault"]
 
     def _check_dashboard_port(self) -> None:
         if port_is_taken(self._port):

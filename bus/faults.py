@@ -145,7 +145,7 @@ def absence_remedy(error: BaseException, tls: Tls | None) -> str:
         )
     if tls is not None and isinstance(error, TimeoutError):
         return "if it does not speak TLS there, write redis://, or name its TLS port"
-    return "start it there, or say where it is (ARGENTBUS_REDIS_URL, --redis-url)"
+    return "start one (`argentbus up`), or say where it is (ARGENTBUS_REDIS_URL, --redis-url)"
 
 
 def reason(error: BaseException) -> str:

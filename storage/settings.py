@@ -318,7 +318,20 @@ class SettingsFile:
         if not isinstance(content, dict):
             raise ConfigurationError(f"{self._place(section)}: should be a JSON object")
         for key in content:
-            close = difflib.get_close_matches(key, known, n=1, cutoff=0.75)
-            if key not in known and close:
+            meant = None if key in known else _meant(key, known)
+            if meant is not None:
                 where = self._place(section, key) if section else self._place(key)
-                raise ConfigurationError(f"{where}: no such key; did you mean {close[0]}?")
+                raise ConfigurationError(f"{where}: no such key; did you mean {meant}?")
+
+
+def _meant(key: str, known: tuple[str, ...]) -> str | None:
+    """The key that a misspelt one was meant to be: `namespce`, `redis_url`."""
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.75)
+    if close:
+        return close[0]
+    for section in known:
+        inner = key[len(section) :].strip("_-. ")
+        if section in _FILE_KEYS and key.startswith(section) and inner:
+            found = difflib.get_close_matches(inner.lower(), _FILE_KEYS[section], n=1)
+            return f'{section}: {{"{found[0]}": ...}}' if found else section
+    return None

@@ -85,6 +85,8 @@ async def _up(stack: Stack, as_json: bool) -> None:
             async with supervisor.supervising():
                 running = await stack.start(supervisor, os.getpid())
                 announce(home, running)
+                for warning in await stack.warnings():
+                    _say(f"warning: {warning}")
                 if as_json:
                     print_json(running)
                 else:
@@ -100,7 +102,10 @@ async def _up(stack: Stack, as_json: bool) -> None:
 async def _stop_on_signal(
     work: anyio.CancelScope, supervisor: Supervisor, *, task_status: TaskStatus[None]
 ) -> None:
-    """The first signal stops in good order, the second at once."""
+    """The first signal stops in good order, the second at once.
+
+    But not SIGHUP, which comes twice where a shell hands it on to its jobs.
+    """
     numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is under nohup
         numbers.append(signal.SIGHUP)
@@ -108,7 +113,8 @@ async def _stop_on_signal(
         task_status.started()
         async for number in received:
             if work.cancel_called:
-                supervisor.kill()
+                if number is not signal.SIGHUP:
+                    supervisor.kill()
             else:
                 _say(f"\n{number.name}: stopping")
                 work.cancel()
@@ -133,25 +139,28 @@ argentbus is up.
 
 Next: open the dashboard, and in another shell run
 
-  {_command(config)} demo
+  {_command(config, "demo")}
 
 Ctrl-C ends everything; the data stays.
 """
 
 
-def _command(config: StorageConfig) -> str:
-    """How to call this program in another shell so that it finds this copy."""
+def _command(config: StorageConfig, name: str) -> str:
+    """How to call the subcommand `name` in another shell so that it finds this copy."""
     called = Path(sys.argv[0])
     on_path = shutil.which("argentbus")
     if on_path is not None and Path(on_path).resolve() == called.resolve():
         command = "argentbus"
     elif called.name == "argentbus":
+        called = called.resolve()
+        # As the README has it; from anywhere else, the whole path.
         with contextlib.suppress(ValueError):
-            called = called.resolve().relative_to(Path.cwd())
+            below = called.relative_to(Path.cwd())
+            called = below if len(below.parts) == 3 else called
         command = shlex.quote(str(called))
     else:
         command = f"{shlex.quote(sys.executable)} -m argentbus"
     source = config.sources.get("home")
     if source is not None and source.layer == "option":
-        return f"ARGENTBUS_HOME={shlex.quote(str(config.home))} {command}"
-    return command
+        return f"{command} {name} --data {shlex.quote(str(config.home))}"
+    return f"{command} {name}"

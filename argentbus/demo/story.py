@@ -9,7 +9,7 @@ from typing import Any, Final
 import anyio
 
 from argentbus.errors import DemoFailed
-from bus import Bus
+from bus import Bus, LockNotAcquired
 from bus.envelope import new_id
 from presence import Roster
 from storage.config import StorageConfig
@@ -52,9 +52,13 @@ async def perform(
         Roster.watch(bus) as roster,
     ):
         _check_stage(roster)
-        with crew(script, config, env) as company:
-            async with _watching(bus, roster, company, work, edition, say) as story:
-                return await story.run(folder, config.sqlite_path)
+        try:
+            async with bus.lock("demo", wait=0):
+                with crew(script, config, env) as company:
+                    async with _watching(bus, roster, company, work, edition, say) as story:
+                        return await story.run(folder, config.sqlite_path)
+        except LockNotAcquired:
+            raise DemoFailed("another demonstration runs here: wait for its end") from None
 
 
 def _check_stage(roster: Roster) -> None:
@@ -67,7 +71,7 @@ def _check_stage(roster: Roster) -> None:
     if present:
         raise DemoFailed(
             f"already present: {', '.join(present)}: another demonstration runs, or ended badly a "
-            "moment ago; wait for its end"
+            "moment ago, or they are agents of yours; wait for their end"
         )
 
 

@@ -62,6 +62,18 @@ def test_a_folder_without_text_is_named(shell: Shell, tmp_path: Path) -> None:
     assert f"no Markdown text (*.md) below {tmp_path / 'nothing'}" in said
 
 
+def test_a_second_one_waits_for_its_turn(shell: Shell, folder: Path) -> None:
+    shell.up()
+    demo = shell.start("demo", str(folder))
+    assert demo.stdout is not None
+    assert demo.stderr is not None
+    with demo.stdout, demo.stderr:
+        assert "three agents are on the bus" in demo.stdout.readline()
+        assert "another demonstration runs" in shell.fails("demo", str(folder))
+        assert "The counts agree" in demo.stdout.read()
+        assert demo.wait(30) == 0
+
+
 def test_it_says_to_start_what_it_needs(shell: Shell, redis_server, namespace: str) -> None:
     said = shell.fails("demo", "--redis-url", redis_server.url, "--namespace", namespace)
     assert "no sidecar is present" in said

@@ -62,6 +62,26 @@ async def test_a_second_signal_ends_everything_at_once(shell: Shell) -> None:
     await shell.gone(processes)
 
 
+async def test_a_hangup_that_comes_twice_is_one(shell: Shell) -> None:
+    copy = shell.up()
+    processes = copy.processes()
+    processes["dashboard"].suspend()  # it would be waited for
+    copy.process.send_signal(signal.SIGHUP)
+    await eventually(lambda: not (shell.data / "up.json").exists())
+    copy.process.send_signal(signal.SIGHUP)
+    processes["dashboard"].resume()
+    assert copy.end(signal.SIGHUP) == 0
+    await shell.gone(processes)
+    assert "User requested shutdown" in (shell.data / "redis/redis.log").read_text()
+
+
+def test_a_redis_that_forgets_is_warned_of(shell: Shell, forgetful_redis) -> None:
+    copy = shell.up("--redis-url", forgetful_redis.url)
+    copy.end()
+    assert copy.process.stderr is not None
+    assert "warning: appendonly is off" in copy.process.stderr.read()
+
+
 async def test_closing_the_terminal_ends_every_process(shell: Shell) -> None:
     ours, theirs = pty.openpty()
     ports = ("--port", str(free_port()), "--dashboard-port", str(free_port()))

@@ -124,6 +124,7 @@ def test_passwords_are_never_shown(tmp_path: Path) -> None:
         ({"writeTo": [{}, {}]}, "storage.writeTo", "a list such as"),
         ({"readForm": "sqlite"}, "storage.readForm", "did you mean readFrom"),
         ({"redis": {"prot": 1}}, "storage.redis.prot", "did you mean port"),
+        ({"redis_url": "redis://h"}, "storage.redis_url", 'did you mean redis: {"url": ...}'),
         ({"redis": {"port": "six"}}, "storage.redis.port", "a whole number from 1 to 65535"),
         ({"redis": {"port": 70000}}, "storage.redis.port", "65535"),
         ({"redis": {"port": True}}, "storage.redis.port", "65535"),
