@@ -14,7 +14,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from .consumer import Consumer
 from .delivery import Delivery
 from .envelope import new_id
-from .errors import AgentAlreadyPresent, BusError, PresenceLost
+from .errors import AgentAlreadyPresent, BusError, PresenceLost, ServerFull
 from .keys import check_name
 from .presence import AgentState, Presence
 from .queue import Queue, choosing_decoder
@@ -200,7 +200,10 @@ async def joined(
     await bus.registry.join(presence, takeover=takeover)
     member = bus.roll.enter(presence, agent.lost)
     try:
-        await bus.registry.set_state(agent.id, agent.state)
+        try:
+            await bus.registry.set_state(agent.id, agent.state)
+        except ServerFull as error:  # nobody is told, but it is here, and may be who makes room
+            log.warning("agent %s joined without a state: %s", agent_id, error)
 
         async def watch() -> None:
             await agent.lost.wait()

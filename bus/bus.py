@@ -1,14 +1,14 @@
 """The bus: one connection to a namespace, and everything that can be done on it."""
 
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from itertools import count
 from typing import Final, TypeVar
 
 from .agent import Agent, Roll, joined
 from .appender import Appender
 from .envelope import new_id
-from .errors import BusUnavailable, MessageTooLarge
+from .errors import BusUnavailable, MessageTooLarge, ServerFull
 from .heartbeat import Beat, Pump
 from .keys import Keys, check_name
 from .link import TRANSIENT, Link
@@ -246,8 +246,9 @@ class Bus:
         """Make a queue known to `queues`, the first time that this process uses it."""
         if name in self._announced:
             return
-        await self.link.retrying(lambda: self.link.call("SADD", self.keys.queues, name))
-        self._announced.add(name)
+        with suppress(ServerFull):  # it is announced when there is room
+            await self.link.retrying(lambda: self.link.call("SADD", self.keys.queues, name))
+            self._announced.add(name)
 
     def beat_presence(self, interval: float) -> None:
         """Beat for the joined agents every `interval` seconds."""

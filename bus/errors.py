@@ -17,6 +17,10 @@ class ServerRefused(BusError):
     """Redis answered, and refused: no permission, out of memory, a disk that is full."""
 
 
+class ServerFull(ServerRefused):
+    """Redis has no memory or no disk left: it refuses what it would take later."""
+
+
 class InvalidName(BusError, ValueError):
     """A name (agent, queue, topic, lock, namespace) that the bus does not accept."""
 

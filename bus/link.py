@@ -38,7 +38,7 @@ from coredis.exceptions import (
 )
 
 from .address import Address, parse_url
-from .errors import BusUnavailable, ServerRefused, UnsupportedServer
+from .errors import BusUnavailable, ServerFull, ServerRefused, UnsupportedServer
 from .scope import background
 from .script import Argument, Arguments, Script
 
@@ -233,7 +233,8 @@ class Link:
 
     def refused(self, error: RedisError) -> ServerRefused:
         """The error to raise where the server answered with one."""
-        return ServerRefused(f"Redis at {self.address} refused: {error}{_remedy(error)}")
+        kind = ServerFull if _is_full(str(error)) else ServerRefused
+        return kind(f"Redis at {self.address} refused: {error}{_remedy(error)}")
 
     def _unavailable(self, error: BaseException) -> BusUnavailable:
         reason = error.__cause__ or error
@@ -394,6 +395,10 @@ def backoff(first: float = 0.02, most: float = 1.0) -> Iterator[float]:
     while True:
         yield delay * random.uniform(0.5, 1.0)  # noqa: S311 (spreads retries, guards nothing)
         delay = min(most, delay * 2)
+
+
+def _is_full(text: str) -> bool:
+    return any(word in text for word in ("OOM", "maxmemory", "MISCONF", "No space"))
 
 
 def _remedy(error: RedisError) -> str:

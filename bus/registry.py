@@ -220,7 +220,7 @@ class Registry:
         for agent, raw in expired:
             presence = read_presence(raw)
             if presence is not None:
-                await self.retire(agent.decode(), presence.instance)
+                await self.retire(agent.decode(errors="replace"), presence.instance)
         return float(wait) / 1000 if wait >= 0 else -1.0
 
     def _of(self, agent: str) -> list[str]:

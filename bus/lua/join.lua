@@ -3,6 +3,9 @@
 -- ARGV  agent, how a record of this instance begins, record, TTL in ms, takeover (0 or 1),
 --       most events kept
 -- Returns {1, ''} when present, {0, record of the one that is there} when the id is taken.
+-- Redis at its maxmemory refuses a script whose first write could take memory, and among those who
+-- join is the sidecar that makes room: so the first write takes none.
+redis.call('ZREM', KEYS[2], '')
 local existing = redis.pcall('GET', KEYS[1])
 -- What is not a string there is not a record: it is overwritten.
 if type(existing) ~= 'string' then existing = nil end

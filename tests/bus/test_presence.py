@@ -278,3 +278,16 @@ async def test_who_is_cancelled_from_outside_still_leaves_and_gives_everything_b
         async with bus.lock("beat"), queue.consume("workers") as deliveries:
             assert (await anext(deliveries)).attempt == 2
     assert kinds == ["joined", "changed", "left"]
+
+
+async def test_a_garbled_name_among_the_records_does_not_end_the_bus(bus: Bus) -> None:
+    record = b'{"instance":"x","agent":"x","ttl":1}'
+    async with bus.join("scout"):
+        await bus.link.call("HSET", f"{bus.keys.presence_index}:records", b"\xff", record)
+        await bus.link.call("ZADD", bus.keys.presence_index, 1, b"\xff")
+
+        async def reaped() -> bool:
+            return await bus.link.call("ZSCORE", bus.keys.presence_index, b"\xff") is None
+
+        await eventually(reaped)
+        assert "scout" in (await bus.registry.snapshot()).agents
