@@ -1,5 +1,6 @@
 """All subscriptions of a bus, on one connection that is made again when it breaks."""
 
+import contextlib
 import logging
 from typing import Any, Final, Protocol
 
@@ -14,6 +15,9 @@ log = logging.getLogger("argentbus.subscriber")
 
 #: Seconds of silence after which the connection is tried with a PING.
 KEEPALIVE: Final = 10.0
+
+#: Seconds without a confirmation after which it is asked whether there will be one.
+LATE: Final = 1.0
 
 
 class Sink(Protocol):
@@ -59,7 +63,7 @@ class Subscriber:
         channel.sinks.append(sink)
         self._wanted.set()
         try:
-            await self._link.retrying(lambda: self._confirmation(channel))
+            await self._link.retrying(lambda: self._confirmation(key, channel))
         except BaseException:
             self.remove(name, sink)
             raise
@@ -99,9 +103,22 @@ class Subscriber:
                         channel.confirmed = anyio.Event()
             await anyio.sleep(next(delays))
 
-    async def _confirmation(self, channel: _Channel) -> None:
+    async def _confirmation(self, name: bytes, channel: _Channel) -> None:
+        with anyio.move_on_after(LATE):
+            await channel.confirmed.wait()
+        if not channel.confirmed.is_set():
+            await self._check_allowed(name)
         with anyio.fail_after(self._link.reply_timeout):
             await channel.confirmed.wait()
+
+    async def _check_allowed(self, name: bytes) -> None:
+        """Raise `ServerRefused` where the user of this bus may not read the channel `name`.
+
+        A confirmation comes as a push, a refusal as a reply: here is a request that can get it.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with self._link.dedicated() as connection:
+                await self._link.ask(connection, b"SUBSCRIBE", name, timeout=LATE)
 
     async def _listen(self, connection: BaseConnection) -> None:
         lost: list[Exception] = []
