@@ -144,7 +144,11 @@ class Supervisor:
         return process
 
     async def _until_ready(self, service: Service, process: Process) -> None:
-        while not await service.is_ready(process.pid):
+        while True:
+            ready = await service.is_ready(process.pid)
+            # Asked last: what answered may be another program, which was quicker to take the port.
+            if ready and process.returncode is None:
+                return
             if process.returncode is not None:
                 await self._tell_guard(f"-{process.pid}")
                 raise ServiceFailed(obituary(service.name, process.returncode, service.log))
