@@ -43,8 +43,11 @@ def parse_url(url: str) -> Address:
         query = parse_qs(parts.query)
         database = query.get("db", [parts.path.strip("/") if parts.scheme != "unix" else ""])[0]
         db = int(database or 0)
-    except ValueError as error:
-        raise BusError(f"not a Redis URL ({error}): {_EXAMPLES}") from error
+    except ValueError:
+        # What Python says of it may quote a part of the password.
+        raise BusError(
+            f"not a Redis URL: {_EXAMPLES}; in a password, / ? # [ and ] are percent-encoded"
+        ) from None
     if parts.scheme not in {"redis", "rediss", "unix"}:
         raise BusError(f"not a Redis URL (scheme {parts.scheme!a}): {_EXAMPLES}")
     if parts.scheme == "unix" and not parts.path:

@@ -61,17 +61,20 @@ class AgentState(msgspec.Struct, frozen=True, kw_only=True):
         """A copy with `changes`; what has no field of its own goes into `fields`, as text.
 
         Raises:
-            ValueError: an unknown status, a mood out of range.
+            ValueError: an unknown status, a mood out of range or not a number.
         """
+        for name in ("valence", "arousal"):
+            if not isinstance(changes.get(name), int | float | None):
+                raise ValueError(f"{name} is {changes[name]!r}: it is a number")
         fields = dict(self.fields)
         own: dict[str, Any] = {"last_activity": time.time()}
         for name, value in changes.items():
             if name in _OWN_FIELDS:
-                own[name] = value
+                own[name] = _storable(value) if isinstance(value, str) else value
             elif value is None:
-                fields.pop(name, None)
+                fields.pop(_storable(name), None)
             else:
-                fields[name] = str(value)
+                fields[_storable(name)] = _storable(str(value))
         state = msgspec.structs.replace(self, **own, fields=fields)
         if state.status not in STATUSES:
             raise ValueError(f"status is {state.status!r}: use one of {', '.join(STATUSES)}")
@@ -87,6 +90,11 @@ class AgentState(msgspec.Struct, frozen=True, kw_only=True):
             name: str(value) for name in _OWN_FIELDS if (value := getattr(self, name)) is not None
         }
         return own | {"instance": self.instance} | {f"+{k}": v for k, v in self.fields.items()}
+
+
+def _storable(text: str) -> str:
+    """The text, with what UTF-8 has no bytes for (as in names of files) written as escapes."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 _OWN_FIELDS: Final = (

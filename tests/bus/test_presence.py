@@ -291,3 +291,14 @@ async def test_a_garbled_name_among_the_records_does_not_end_the_bus(bus: Bus) -
 
         await eventually(reaped)
         assert "scout" in (await bus.registry.snapshot()).agents
+
+
+async def test_a_state_that_is_not_text_does_not_spoil_the_next(bus: Bus) -> None:
+    async with bus.join("scout") as scout:
+        await scout.set_state(activity="reads \udcff.md", **{"\udcfe": "\udcfd"})
+        with pytest.raises(ValueError, match="number"):
+            await scout.set_state(valence="high")
+        await scout.set_state(status="idle")
+        state = (await bus.registry.states(["scout"]))["scout"]
+        assert state.activity == "reads \\udcff.md"
+        assert state.fields == {"\\udcfe": "\\udcfd"}
