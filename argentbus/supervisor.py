@@ -210,7 +210,11 @@ class Supervisor:
     async def _dismiss_guard(self) -> None:
         if self._guard is not None and self._guard.stdin is not None:
             await self._guard.stdin.aclose()
-            await self._guard.wait()
+            with anyio.move_on_after(STOP_PATIENCE):
+                await self._guard.wait()
+            if self._guard.returncode is None:  # frozen, as with all that there was to guard
+                self._guard.kill()
+                await self._guard.wait()
 
     async def _tell_guard(self, line: str) -> None:
         if self._guard is None or self._guard.stdin is None:

@@ -247,3 +247,9 @@ async def test_a_service_that_dies_of_a_signal_without_a_name_is_started_again(
         lambda: (now := copy.processes().get("sidecar")) is not None and now.pid != before.pid
     )
     assert copy.end() == 0
+
+
+def test_a_frozen_guard_does_not_keep_it_from_ending(shell: Shell) -> None:
+    copy = shell.up()
+    copy.processes()["guard.py"].suspend()
+    assert copy.end() == 0
