@@ -65,7 +65,7 @@ class AgentState(msgspec.Struct, frozen=True, kw_only=True):
         """
         for name in ("valence", "arousal"):
             if not isinstance(changes.get(name), int | float | None):
-                raise ValueError(f"{name} is {changes[name]!r}: it is a number")
+                raise ValueError(f"{name} is {changes[name]!r}: it is a number")  # noqa: TRY004
         fields = dict(self.fields)
         own: dict[str, Any] = {"last_activity": time.time()}
         for name, value in changes.items():
