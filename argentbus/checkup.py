@@ -9,7 +9,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from bus import Bus, BusError
+from bus import Bus, BusError, InvalidName, ServerRefused
+from presence.text import clean
 from storage.config import StorageConfig
 
 from .discovery import LOCK, find, is_held
@@ -173,7 +174,11 @@ async def _sidecars(bus: Bus) -> Finding:
 async def _dead_letters(bus: Bus) -> list[Finding]:
     found = []
     for name in await bus.queues():
-        dead = (await bus.queue(name, object).statistics()).dead
+        try:
+            dead = (await bus.queue(name, object).statistics()).dead
+        except (InvalidName, ServerRefused) as error:
+            found.append(Finding("queues", "fault", f"{clean(name, 128)} is no queue: {error}"))
+            continue
         if dead:
             detail = f"{dead} in queue {name}: see `argentbus queues dead {name}`"
             found.append(Finding("dead", "note", detail))

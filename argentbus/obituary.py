@@ -13,10 +13,17 @@ def obituary(name: str, status: int, log: Path) -> str:
         status: Its exit status; negative where a signal killed it.
     """
     if status < 0:
-        return f"{name} was killed by {signal.Signals(-status).name}"
+        return f"{name} was killed by {_signal(-status)}"
     lines: list[str] = []
     with contextlib.suppress(OSError), log.open("rb") as file:
         file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
         lines = file.read().decode(errors="replace").strip().splitlines()
     said = f", saying: {lines[-1].strip()}" if lines and status else ""
     return f"{name} ended with status {status}{said}; its log is {log}"
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most real-time signals have no name
+        return f"signal {number}"

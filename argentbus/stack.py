@@ -131,11 +131,14 @@ class Stack:
 
     async def _page_is_served(self, _pid: int) -> bool:
         try:
-            stream = await anyio.connect_tcp(HOST, self._port)
-        except OSError:
-            return False
-        await stream.aclose()
-        return True
+            async with await anyio.connect_tcp(HOST, self._port) as stream:
+                request = f"GET /healthz HTTP/1.0\r\nHost: {HOST}\r\n\r\n"
+                await stream.send(request.encode())
+                with anyio.move_on_after(2.0):
+                    return (await stream.receive()).startswith(b"HTTP/1.")
+        except (OSError, anyio.BrokenResourceError, anyio.EndOfStream):
+            pass
+        return False
 
 
 def _is_present(bus: Bus) -> Callable[[int], Awaitable[bool]]:

@@ -144,7 +144,11 @@ class Supervisor:
         return process
 
     async def _until_ready(self, service: Service, process: Process) -> None:
-        while not await service.is_ready(process.pid):
+        while True:
+            ready = await service.is_ready(process.pid)
+            # Asked last: what answered may be another program, which was quicker to take the port.
+            if ready and process.returncode is None:
+                return
             if process.returncode is not None:
                 await self._tell_guard(f"-{process.pid}")
                 raise ServiceFailed(obituary(service.name, process.returncode, service.log))
@@ -206,7 +210,11 @@ class Supervisor:
     async def _dismiss_guard(self) -> None:
         if self._guard is not None and self._guard.stdin is not None:
             await self._guard.stdin.aclose()
-            await self._guard.wait()
+            with anyio.move_on_after(STOP_PATIENCE):
+                await self._guard.wait()
+            if self._guard.returncode is None:  # frozen, as with all that there was to guard
+                self._guard.kill()
+                await self._guard.wait()
 
     async def _tell_guard(self, line: str) -> None:
         if self._guard is None or self._guard.stdin is None:

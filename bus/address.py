@@ -96,7 +96,9 @@ def parse_url(url: str) -> Address:
         return _read(kind, tls, parts, options)
     except ValueError:
         # Its text may have a part of the password in it.
-        raise _not_a_url("a part of it cannot be read") from None
+        raise _not_a_url(
+            "a part of it cannot be read; in a password, / ? # [ and ] are percent-encoded"
+        ) from None
 
 
 def _read(kind: Kind, tls: bool, parts: SplitResult, options: dict[str, str]) -> Address:

@@ -13,7 +13,7 @@ import msgspec
 
 from .agent import Agent
 from .envelope import new_id
-from .errors import BusError, PresenceLost
+from .errors import BusError, PresenceLost, ServerFull
 from .keys import check_name, check_names
 from .presence import Presence
 from .scope import background
@@ -60,7 +60,10 @@ async def joined(
     try:
         await bus.registry.join(presence, takeover=takeover)
         bus.roll.enter(agent)
-        await bus.registry.write_state(presence, agent.state)
+        try:
+            await bus.registry.write_state(presence, agent.state)
+        except ServerFull as error:  # nobody is told, but it is here, and may be who makes room
+            log.warning("agent %s joined without a state: %s", agent_id, error)
 
         async def watch() -> None:
             await agent.lost.wait()

@@ -1,7 +1,7 @@
 """The bus: one connection to a namespace, and everything that can be done on it."""
 
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from itertools import count
 from typing import Final, TypeVar
 
@@ -11,7 +11,7 @@ from .agent import Agent
 from .appender import Appender
 from .attendance import joined
 from .envelope import new_id
-from .errors import BusUnavailable, MessageTooLarge
+from .errors import BusUnavailable, MessageTooLarge, ServerFull
 from .faults import TRANSIENT, UNDONE
 from .heartbeat import Pump
 from .holdings import Holdings
@@ -302,5 +302,6 @@ class Bus:
         """Make a queue known to `queues`, the first time that this process uses it."""
         if name in self._announced:
             return
-        await self.link.retrying(lambda: self.link.call("SADD", self.keys.queues, name))
-        self._announced.add(name)
+        with suppress(ServerFull):  # it is announced when there is room
+            await self.link.retrying(lambda: self.link.call("SADD", self.keys.queues, name))
+            self._announced.add(name)

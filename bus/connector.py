@@ -30,7 +30,7 @@ from coredis.exceptions import (
 
 from .address import Address, Endpoint
 from .errors import BusUnavailable, ServerFull, ServerRefused, UnsupportedServer
-from .faults import BROKE_OFF, DEMOTED, TRANSIENT, NotReady, out_of_memory, passing, refusal_remedy
+from .faults import BROKE_OFF, DEMOTED, TRANSIENT, NotReady, is_full, passing, refusal_remedy
 from .script import Argument
 
 # The driver logs every failed attempt to connect with its traceback; the bus reports them itself.
@@ -179,7 +179,7 @@ class Connector:
 
     def refused(self, error: RedisError) -> ServerRefused:
         """The error to raise where the server answered with one."""
-        kind = ServerFull if out_of_memory(error) else ServerRefused
+        kind = ServerFull if is_full(error) else ServerRefused
         return kind(f"Redis at {self.address} refused: {error}{refusal_remedy(error)}")
 
     def _where(self, endpoint: Endpoint) -> str:

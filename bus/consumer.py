@@ -37,6 +37,9 @@ BLOCK: Final = 2.0
 #: Most seconds between two looks for retries that are due and consumers that are gone.
 TEND: Final = 0.5
 
+#: Seconds between two attempts while Redis has no room.
+FULL: Final = 1.0
+
 _Entry = tuple[str, Any, int]
 
 
@@ -347,16 +350,32 @@ class Consumer(Generic[T]):
                     "XGROUP", "CREATE", self._base, self._group, "0", "MKSTREAM"
                 )
             except ServerRefused as error:
-                if "already exists" in str(error):
+                # One that is full says so first, and whether there is a group only when asked.
+                if "already exists" in str(error) or (
+                    isinstance(error, ServerFull) and await self._has_group()
+                ):
                     return False
                 raise
             return True
 
         return await self._bus.link.retrying(create)
 
+    async def _has_group(self) -> bool:
+        try:
+            await self._bus.link.call("XINFO", "CONSUMERS", self._base, self._group)
+        except ServerRefused:
+            return False
+        return True
+
     async def _heal(self, error: ServerRefused) -> None:
+        if isinstance(error, ServerFull):
+            # Consuming is what makes room: stay, and go on once there is some.
+            log.warning("%s waits: %s", self._base, error)
+            await anyio.sleep(FULL)
+            return
         text = str(error)
-        if "NOGROUP" in text or "no such key" in text:
+        # The driver drops the error's code, and the server writes it now so, now so.
+        if "NOGROUP" in text or "no such key" in text.lower() or "no such consumer" in text.lower():
             if await self._ensure_group():
                 log.error(
                     "%s or its group %s was gone (flushed, deleted or evicted): made again; "

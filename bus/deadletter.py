@@ -31,10 +31,11 @@ def dead_letter(row: Any) -> DeadLetter:
     """Read a dead letter from an entry of a dead-letter stream."""
     fields = dict(zip(row[1][::2], row[1][1::2], strict=False))
     entry_id = row[0].decode()
+    attempts = fields.get(b"attempts", b"")
     return DeadLetter(
         id=entry_id,
         reason=fields.get(b"reason", b"").decode(errors="replace"),
-        attempts=int(fields.get(b"attempts", 0)),
+        attempts=int(attempts) if attempts.isdigit() else 0,
         group=fields.get(b"group", b"").decode(errors="replace"),
         entry_id=fields.get(b"entry", b"").decode(errors="replace"),
         died_at=int(entry_id.split("-")[0]) / 1000,

@@ -65,7 +65,7 @@ def wrap(
     """
     try:
         encoded = _encode(body)
-    except (TypeError, ValueError, OverflowError, msgspec.MsgspecError) as error:
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
         raise UndecodableMessage(
             f"a {body.__class__.__name__} cannot be encoded as msgpack ({error}): "
             "send a msgspec.Struct, a dataclass, or plain lists, dicts, strings and numbers"

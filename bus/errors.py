@@ -18,7 +18,7 @@ class ServerRefused(BusError):
 
 
 class ServerFull(ServerRefused):
-    """Redis has no memory left for anything new. What is there can still be read and removed."""
+    """Redis has no memory or no disk left for anything new: it refuses what it would take later."""
 
 
 class InvalidName(BusError, ValueError):

@@ -89,9 +89,19 @@ def backoff(first: float = 0.02, most: float = 1.0) -> Iterator[float]:
         delay = min(most, delay * 2)
 
 
+def is_full(error: RedisError) -> bool:
+    """Whether the server has no memory or no disk left for what is new."""
+    return out_of_memory(error) or out_of_disk(error)
+
+
 def out_of_memory(error: RedisError) -> bool:
     """Whether the server has no memory left for what is new."""
     return "OOM" in str(error) or "maxmemory" in str(error)
+
+
+def out_of_disk(error: RedisError) -> bool:
+    """Whether the server cannot write its files, and takes nothing new for that."""
+    return "MISCONF" in str(error) or "No space" in str(error)
 
 
 def refusal_remedy(error: RedisError) -> str:
@@ -99,7 +109,7 @@ def refusal_remedy(error: RedisError) -> str:
     text = str(error)
     if out_of_memory(error):
         return " (raise its maxmemory, or consume what waits in its queues)"
-    if "MISCONF" in text or "No space" in text:
+    if out_of_disk(error):
         return " (its disk is full or cannot be written: nothing new is accepted until it can)"
     if isinstance(error, AuthenticationError | AuthorizationError) or "NOPERM" in text:
         return " (check the user and password in the URL, and what that user may do)"

@@ -64,15 +64,19 @@ class AgentState(msgspec.Struct, frozen=True, kw_only=True):
         """
         fields = dict(self.fields)
         own: dict[str, Any] = {"last_activity": time.time()}
-        for name, value in changes.items():
+        for name in ("valence", "arousal"):
+            if not isinstance(changes.get(name), int | float | None):
+                raise ValueError(f"{name} is {changes[name]!r}: it is a number")  # noqa: TRY004
+        for given, value in changes.items():
+            name = _storable(given)
             if name in _SETTABLE:
-                own[name] = value
+                own[name] = _storable(value) if isinstance(value, str) else value
                 continue
             known = value if own_type is None else checked(own_type, name, value)
             if known is None:
                 fields.pop(name, None)
             else:
-                fields[name] = to_text(known)
+                fields[name] = _storable(to_text(known))
         state = msgspec.structs.replace(self, **own, fields=fields)
         if state.status not in STATUSES:
             raise ValueError(f"status is {state.status!r}: use one of {', '.join(STATUSES)}")
@@ -202,3 +206,8 @@ def _number(text: str | None) -> float | None:
         return None
     # Neither nan nor an infinity can be shown, or sent on as JSON.
     return number if number is not None and math.isfinite(number) else None
+
+
+def _storable(text: str) -> str:
+    """The text, with what UTF-8 has no bytes for (as in names of files) written as escapes."""
+    return text.encode(errors="backslashreplace").decode()

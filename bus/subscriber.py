@@ -21,6 +21,9 @@ log = logging.getLogger("argentbus.subscriber")
 #: Seconds of silence after which the connection is tried with a PING.
 KEEPALIVE: Final = 10.0
 
+#: Seconds without a confirmation after which it is asked whether there will be one.
+LATE: Final = 1.0
+
 #: What the commands for each kind of channel begin with: SUBSCRIBE, SSUBSCRIBE, PSUBSCRIBE.
 _PLAIN: Final = b""
 _SHARDED: Final = b"S"
@@ -114,7 +117,7 @@ class Subscriber:
         channel.sinks.append(sink)
         self._wanted.set()
         try:
-            await self._link.retrying(lambda: self._confirmation(channel))
+            await self._link.retrying(lambda: self._confirmation(kind, key, channel))
         except BaseException:
             self.remove(name, sink, pattern=pattern)
             raise
@@ -165,9 +168,22 @@ class Subscriber:
                         channel.unconfirm()
             await anyio.sleep(next(delays))
 
-    async def _confirmation(self, channel: Channel) -> None:
+    async def _confirmation(self, kind: bytes, name: bytes, channel: Channel) -> None:
+        with anyio.move_on_after(LATE):
+            await channel.confirmed.wait()
+        if not channel.confirmed.is_set():
+            await self._check_allowed(kind, name)
         with anyio.fail_after(self._link.reply_timeout):
             await channel.confirmed.wait()
+
+    async def _check_allowed(self, kind: bytes, name: bytes) -> None:
+        """Raise `ServerRefused` where the user of this bus may not read the channel `name`.
+
+        A confirmation comes as a push, a refusal as a reply: here is a request that can get it.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with self._connected() as connection:
+                await self._link.ask(connection, kind + b"SUBSCRIBE", name, timeout=LATE)
 
     async def _listen(self, connection: BaseConnection) -> None:
         lost: list[Exception] = []

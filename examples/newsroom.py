@@ -31,6 +31,9 @@ PACE = float(os.environ.get("NEWSROOM_PACE", "0.2"))
 #: The same pages in another edition are new work.
 EDITION = os.environ.get("NEWSROOM_EDITION", "first")
 
+#: Characters of one memory item: a longer section becomes several.
+MOST_TEXT = 100_000
+
 
 class Page(msgspec.Struct):
     name: str
@@ -134,7 +137,7 @@ def markdown(folder: Path) -> Iterator[tuple[str, Path]]:
     for path in sorted(folder.rglob("*.md")):
         below = path.relative_to(folder)
         if path.is_file() and not any(part.startswith(".") for part in below.parts):
-            yield os.fsencode(below).decode(errors="replace"), path.resolve()
+            yield os.fsencode(below).decode(errors="backslashreplace"), path.resolve()
 
 
 def sections(name: str, path: Path) -> list[str]:
@@ -148,7 +151,11 @@ def sections(name: str, path: Path) -> list[str]:
         else:
             found[-1][1].append(line)
     texts = [(heading, "\n".join(lines).strip()) for heading, lines in found]
-    return [f"{name}: {heading}\n{text}" for heading, text in texts if text]
+    return [
+        f"{name}: {heading}\n{text[start : start + MOST_TEXT]}"
+        for heading, text in texts
+        for start in range(0, len(text), MOST_TEXT)
+    ]
 
 
 async def main(role: str, *arguments: str) -> None:

@@ -5,6 +5,7 @@ characters that are not seen but act: controls, and marks that turn the directio
 """
 
 import unicodedata
+from datetime import datetime
 from typing import Final
 
 REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
@@ -33,3 +34,11 @@ def _one(character: str) -> str:
     if character in "\t\r":
         return " "
     return REPLACEMENT if unicodedata.category(character) in _ACTING else character
+
+
+def moment(seconds: float, form: str) -> str:
+    """Local time in the given `strftime` form; a moment that no calendar has is left out."""
+    try:
+        return datetime.fromtimestamp(seconds).astimezone().strftime(form)
+    except (ValueError, OverflowError, OSError):
+        return "-"

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any, Final
 
 import anyio
@@ -17,7 +16,7 @@ from argentbus.loop import run
 from argentbus.options import json_option, print_json, with_config
 from bus import Bus
 from presence import AgentView, Change, Roster
-from presence.text import clean, shown_name
+from presence.text import clean, moment, shown_name
 from storage.config import StorageConfig
 
 COLOURS: Final = {
@@ -155,7 +154,7 @@ def _status(view: AgentView) -> Text:
 
 
 def _words(kind: str, agent: str, view: AgentView | None, at: float) -> str:
-    said = f"{datetime.fromtimestamp(at).astimezone():%H:%M:%S} {kind:8} {_name(agent)}"
+    said = f"{moment(at, '%H:%M:%S')} {kind:8} {_name(agent)}"
     if view is None:
         return said
     if kind == "changed":
@@ -171,4 +170,6 @@ def _duration(seconds: float) -> str:
         return f"{whole} s"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
+    if seconds > 1e9:
+        return "-"
     return f"{whole // 3600} h {whole // 60 % 60} min"

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
 from typing import Any, Final
 
 import click
@@ -14,9 +13,17 @@ from rich.text import Text
 from argentbus.errors import NoSuchQueue
 from argentbus.loop import run
 from argentbus.options import json_option, print_json, with_config
-from bus import Bus, DeadLetter, Queue, QueueStatistics, UndecodableMessage
+from bus import (
+    Bus,
+    DeadLetter,
+    InvalidName,
+    Queue,
+    QueueStatistics,
+    ServerRefused,
+    UndecodableMessage,
+)
 from bus.envelope import unwrap
-from presence.text import clean
+from presence.text import clean, moment
 from storage.config import StorageConfig
 
 #: Dead letters read, or put back, in one call.
@@ -66,7 +73,12 @@ def replay(
 
 async def _list(config: StorageConfig, as_json: bool) -> None:
     async with Bus.connect(config.redis_url, namespace=config.namespace) as bus:
-        found = [await bus.queue(name, object).statistics() for name in await bus.queues()]
+        found = []
+        for name in await bus.queues():
+            try:
+                found.append(await bus.queue(name, object).statistics())
+            except (InvalidName, ServerRefused) as error:  # the others are still worth a look
+                click.echo(f"{clean(name, 128)} cannot be counted: {error}", err=True)
         where = f"the namespace {bus.namespace} on {bus.link.address}"
     if as_json:
         print_json(found)
@@ -147,7 +159,7 @@ def _record(letter: DeadLetter) -> dict[str, Any]:
 
 def _words(letter: DeadLetter) -> str:
     record = _record(letter)
-    died = datetime.fromtimestamp(letter.died_at).astimezone()
+    died = moment(letter.died_at, "%Y-%m-%d %H:%M:%S")
     what = (
         f"{clean(record['type'], 60)} from {clean(record['sender'], 60)}: "
         f"{clean(str(record['body']), 200)}"
@@ -155,7 +167,7 @@ def _words(letter: DeadLetter) -> str:
         else f"{record['bytes']} bytes that are not an envelope: {clean(record['hex'], 80)}"
     )
     return (
-        f"{letter.id}  {died:%Y-%m-%d %H:%M:%S}  after {letter.attempts} deliveries  "
+        f"{letter.id}  {died}  after {letter.attempts} deliveries  "
         f"{clean(letter.reason, 300)}\n    {what}"
     )
 

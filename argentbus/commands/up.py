@@ -65,6 +65,11 @@ def up(
     config = StorageConfig.load(options)
     redis = None
     if port is not None or "redis_url" not in config.sources:
+        if dashboard_port and dashboard_port == (REDIS_PORT if port is None else port):
+            raise click.UsageError(
+                f"Redis and the dashboard cannot share port {dashboard_port}: give another with "
+                "--port or --dashboard-port"
+            )
         redis = EmbeddedRedis(config.home / "redis", _chosen(REDIS_PORT if port is None else port))
     with held(config.home) as lock:
         run(_up, Stack(config, redis, _chosen(dashboard_port), lock), as_json)

@@ -12,6 +12,7 @@ from argentbus.errors import DemoFailed
 from bus import Bus, LockNotAcquired
 from bus.envelope import new_id
 from presence import Roster
+from presence.text import clean
 from storage.config import StorageConfig
 
 from .crew import Crew, crew
@@ -123,7 +124,7 @@ class _Story:
         """Take an announcement of the editor's."""
         if page.name not in self._tasks:
             self._tasks[page.name] = page.task
-            self._tell(f"editor published {page.name}")
+            self._tell(f"editor published {clean(page.name, 120)}")
 
     async def run(self, folder: Path, database: Path) -> Outcome:
         queue = self._bus.queue("pages", object)

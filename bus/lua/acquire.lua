@@ -9,6 +9,10 @@ local token = ARGV[1]
 local time = redis.call('TIME')
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local now = math.floor(now_us / 1000)
+
+-- Redis at its maxmemory refuses a script whose first write could take memory, though what this one
+-- does is what frees some: so the first write takes none.
+redis.call('ZREM', KEYS[4], '')
 local holder = redis.call('GET', KEYS[1])
 if holder == token then
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
@@ -19,8 +23,13 @@ for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now)) do
   redis.call('ZREM', KEYS[4], gone)
 end
 local first = redis.call('ZRANGE', KEYS[3], 0, 0)[1]
+while first and first ~= token and not redis.call('ZSCORE', KEYS[4], first) do
+  -- Its sign of life was lost, or it is not a waiter: nobody would ever move it out of the way.
+  redis.call('ZREM', KEYS[3], first)
+  first = redis.call('ZRANGE', KEYS[3], 0, 0)[1]
+end
 if not holder and (not first or first == token) then
-  local last = tonumber(redis.call('GET', KEYS[2]) or '0')
+  local last = tonumber(redis.call('GET', KEYS[2]) or '') or 0
   local fence = string.format('%.0f', math.max(last + 1, now_us, tonumber(ARGV[4]) + 1))
   redis.call('SET', KEYS[1], token, 'PX', ARGV[2])
   redis.call('SET', KEYS[2], fence, 'EX', 604800)

@@ -5,6 +5,9 @@
 -- Returns {1, '', whether it was not present before} when present; {0, record of the one that is
 -- there, 1} when the id is taken.
 -- An agent is one instance, or several that are all shared.
+-- Redis at its maxmemory refuses a script whose first write could take memory, and among those who
+-- join is the sidecar that makes room: so the first write takes none.
+redis.call('ZREM', KEYS[2], '')
 base, most_events = ARGV[1], ARGV[2]
 local agent, member, beginning, record = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 

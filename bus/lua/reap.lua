@@ -6,9 +6,15 @@
 -- wait for what they held to be given up}
 base, most_events = ARGV[1], ARGV[2]
 
+-- Redis at its maxmemory refuses a script whose first write could take memory, though what this one
+-- does is what frees some: so the first write takes none.
+redis.call('ZREM', KEYS[1], '')
+
 -- Where nobody reaped for a while the server itself was away, perhaps, and nobody could beat: those
 -- who live get the time to. `watch` is "<ms of the last run> <ms until which all are spared>".
-local last, spared = string.match(redis.call('GET', KEYS[3]) or '', '^(%d+) (%d+)$')
+-- What is not a string there is overwritten.
+local watch = redis.pcall('GET', KEYS[3])
+local last, spared = string.match(type(watch) == 'string' and watch or '', '^(%d+) (%d+)$')
 last, spared = tonumber(last), tonumber(spared or 0)
 if last and now - last > tonumber(ARGV[3]) then spared = now + tonumber(ARGV[4]) end
 if not last or math.abs(now - last) > 400 then

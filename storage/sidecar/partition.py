@@ -101,13 +101,14 @@ class PartitionWriter:
                 await self._tell(batch)
 
     async def _settle(self, position: Position) -> None:
-        """Say up to where the log is committed, and trim it."""
+        """Trim the log, and say up to where it is committed."""
+        # First the trim: a Redis at its maxmemory refuses the value until there is room.
+        await self._log.trim(through=position.entry_id, epoch=position.epoch)
         committed = _committed(position)
         await self._bus.put_value(
             committed_name(self._partition), msgspec.msgpack.encode(committed)
         )
         await self._publish(self._bus.topic(COMMITTED, Committed), committed)
-        await self._log.trim(through=position.entry_id, epoch=position.epoch)
         self._report.lag[self._partition] = await self._log.length()
 
     async def _remind(self, position: Position | None) -> None:

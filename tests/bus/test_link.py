@@ -11,6 +11,7 @@ import pytest
 from anyio.abc import SocketAttribute, SocketStream
 
 from bus import Bus, BusError, BusUnavailable, ServerRefused, UnsupportedServer
+from bus.address import parse_url
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
@@ -41,7 +42,7 @@ async def refuses(url: str, error: type[Exception], match: str) -> None:
 async def test_nobody_listens() -> None:
     async with server(lambda _: anyio.lowlevel.checkpoint()) as url:
         pass
-    await refuses(url, BusUnavailable, r"cannot reach Redis at redis://127\.0\.0\.1:\d+.*start it")
+    await refuses(url, BusUnavailable, r"cannot reach Redis at redis://127\.0\.0\.1:\d+.*start one")
 
 
 async def test_something_else_listens() -> None:
@@ -161,3 +162,10 @@ async def test_everything_goes_on_after_redis_was_killed_and_started_again(
             tasks.cancel_scope.cancel()
         async with bus.lock("beat", ttl=5, wait=1) as again:
             assert again.fence > lease.fence
+
+
+def test_what_is_said_of_a_wrong_url_has_no_password_in_it() -> None:
+    with pytest.raises(BusError) as raised:
+        parse_url("redis://:hun/ter2@127.0.0.1:6380")
+    assert "hun" not in str(raised.value)
+    assert "percent-encoded" in str(raised.value)

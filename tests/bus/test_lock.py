@@ -167,3 +167,11 @@ async def test_a_fence_is_above_what_the_holder_has_seen(bus: Bus) -> None:
         assert lease.fence == seen + 1
     async with bus.lock("job", ttl=5) as lease:
         assert lease.fence == seen + 2
+
+
+async def test_a_waiter_without_a_sign_of_life_does_not_block_the_line(bus: Bus) -> None:
+    key = bus.keys.lock("jammed")
+    await bus.link.call("ZADD", f"{key}:waiters", 1, "nobody")
+    await bus.link.call("SET", f"{key}:fence", "garbage")
+    async with bus.lock("jammed", wait=2) as lease:
+        assert lease.fence > 0

@@ -273,3 +273,27 @@ async def test_who_is_cancelled_from_outside_still_leaves_and_gives_everything_b
         async with bus.lock("beat"), queue.consume("workers") as deliveries:
             assert (await anext(deliveries)).attempt == 2
     assert kinds == ["joined", "changed", "left"]
+
+
+async def test_a_garbled_name_among_the_records_does_not_end_the_bus(bus: Bus) -> None:
+    record = b'{"instance":"x","agent":"x","ttl":1}'
+    async with bus.join("scout"):
+        await bus.link.call("HSET", f"{bus.keys.presence_index}:records", b"\xff", record)
+        await bus.link.call("ZADD", bus.keys.presence_index, 1, b"\xff")
+
+        async def reaped() -> bool:
+            return await bus.link.call("ZSCORE", bus.keys.presence_index, b"\xff") is None
+
+        await eventually(reaped)
+        assert "scout" in (await bus.registry.snapshot()).agents
+
+
+async def test_a_state_that_is_not_text_does_not_spoil_the_next(bus: Bus) -> None:
+    async with bus.join("scout") as scout:
+        await scout.set_state(activity="reads \udcff.md", **{"\udcfe": "\udcfd"})
+        with pytest.raises(ValueError, match="number"):
+            await scout.set_state(valence="high")
+        await scout.set_state(status="idle")
+        state = (await bus.registry.states(["scout"]))["scout"]
+        assert state.activity == "reads \\udcff.md"
+        assert state.fields == {"\\udcfe": "\\udcfd"}

@@ -3,12 +3,13 @@
 import logging
 from collections import Counter
 from functools import partial
+from typing import Any
 
 import anyio
 import msgspec
 import pytest
 
-from bus import Bus, BusError, Delivery
+from bus import Bus, BusError, Delivery, ServerRefused
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
@@ -247,3 +248,67 @@ async def test_broken_connections_lose_and_double_nothing(bus: Bus) -> None:
     entries = await bus.link.call("XLEN", bus.keys.queue("jobs") + ":dead")
     assert entries == 0
     assert sum(handled.values()) == 400
+
+
+@pytest.mark.parametrize("loss", ["DEL {q}", "FLUSHALL", "XGROUP DESTROY {q} g"])
+async def test_an_idle_consumer_outlives_the_loss_of_its_stream(
+    own_redis: Any, namespace: str, loss: str
+) -> None:
+    async with Bus.connect(own_redis.url, namespace=namespace, ttl=2.0) as bus:
+        queue = bus.queue("jobs", Job)
+        async with queue.consume("g") as deliveries:
+            await eventually(lambda: _blocked(bus))
+            key = bus.keys.queue("jobs")
+            await bus.link.call(*(word.replace("{q}", key) for word in loss.split()))
+            await eventually(lambda: _blocked(bus))
+            await queue.put(Job(1))
+            with anyio.fail_after(5):
+                async for delivery in deliveries:
+                    assert delivery.body == Job(1)
+                    break
+
+
+async def _blocked(bus: Bus) -> bool:
+    return b"blocked_clients:1" in await bus.link.call("INFO", "clients")
+
+
+async def test_what_cannot_be_buried_stays_pending(bus: Bus) -> None:
+    queue = bus.queue("jobs", Job)
+    dead = f"{bus.keys.queue('jobs')}:dead"
+    await bus.link.call("SET", dead, "not a stream")
+    await queue.put(Job(1))
+    async with queue.consume("g") as deliveries:
+        async for delivery in deliveries:
+            with pytest.raises(ServerRefused):
+                await delivery.reject("bad")
+            break
+    await bus.link.call("DEL", dead)
+    async with queue.consume("g") as deliveries:
+        with anyio.fail_after(5):
+            async for delivery in deliveries:
+                assert delivery.body == Job(1)
+                break
+
+
+async def test_a_refused_put_is_not_taken_for_the_first_of_its_dedupe_id(bus: Bus) -> None:
+    queue = bus.queue("jobs", Job)
+    await bus.link.call("SET", bus.keys.queue("jobs"), "not a stream")
+    with pytest.raises(ServerRefused):
+        await queue.put(Job(1), dedupe="one")
+    await bus.link.call("DEL", bus.keys.queue("jobs"))
+    await queue.put(Job(1), dedupe="one")
+    assert (await queue.statistics()).length == 1
+
+
+async def test_a_foreign_value_among_the_housekeeping_does_not_stop_it(bus: Bus) -> None:
+    queue = bus.queue("jobs", Job)
+    async with queue.consume("g") as deliveries, bus.join("scout"):
+        for key in (f"{bus.keys.queue('jobs')}:watch:g", f"{bus.keys.presence_index}:watch"):
+            await bus.link.call("DEL", key)
+            await bus.link.call("HSET", key, "not", "a string")
+        await bus.reaper.reap()
+        await queue.put(Job(1), delay=0.1)
+        with anyio.fail_after(5):
+            async for delivery in deliveries:
+                assert delivery.body == Job(1)
+                break

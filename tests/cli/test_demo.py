@@ -24,9 +24,12 @@ def folder(tmp_path: Path) -> Path:
     (folder / "deep" / "new\nline.md").write_text("# Same\n\nsame\n\n# Same\n\nsame\n")
     (folder / "deep" / ".hidden" / "no.md").write_text("# Not shown\n\nnot there\n")
     (folder / "empty.md").write_text("")
+    (folder / "long.md").write_text("# Long\n\n" + "word " * 300_000)
     (folder / "latin.md").write_bytes(b"# \xe9t\xe9\n\nd\xe9j\xe0 vu\n")
     with contextlib.suppress(OSError):  # some file systems have no such names
-        (folder / "deep" / b"\xff.md".decode(errors="surrogateescape")).write_text("# X\n\nx\n")
+        for byte in (b"\xff", b"\xfe"):
+            page = folder / "deep" / (byte + b".md").decode(errors="surrogateescape")
+            page.write_text(f"# X\n\n{byte!r}\n")
     return folder
 
 

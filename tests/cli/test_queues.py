@@ -105,3 +105,19 @@ def test_names_and_ids_that_cannot_be_are_refused(shell: Shell, where) -> None:
     assert "cannot name a queue" in shell.fails("queues", "dead", "a {b}", *where)
     assert "not an id" in shell.fails("queues", "replay", "q", "latest", *where, status=2)
     shell.fails("queues", "replay", "q", "1-0", "--all", *where, status=2)
+
+
+async def test_one_that_is_no_queue_does_not_hide_the_others(shell: Shell, bus: Bus, where) -> None:
+    await bus.queue("reviews", Review).put(Review("one"))
+    await bus.link.call("SADD", bus.keys.queues, "a {b}", "wrong")
+    await bus.link.call("SET", bus.keys.queue("wrong"), "not a stream")
+    key = f"{bus.keys.queue('reviews')}:dead"
+    await bus.link.call("XADD", key, "18446744073709551-0", "attempts", "many", "e", "x")
+    listed = shell.run("queues", *where)
+    assert listed.returncode == 0
+    assert "reviews" in listed.stdout
+    assert listed.stderr.count("cannot be counted") == 2
+    dead = shell.run("queues", "dead", "reviews", *where)
+    assert dead.returncode == 0, dead
+    assert "after 0 deliveries" in dead.stdout
+    assert "Traceback" not in shell.run("doctor", *where).stderr

@@ -250,3 +250,26 @@ def test_a_broken_append_only_file_is_reported_not_replaced(shell: Shell) -> Non
 def test_options_that_contradict_each_other_are_refused(shell: Shell) -> None:
     said = shell.fails("up", "--redis-url", "redis://h", "--port", "7000", status=2)
     assert "--port" in said
+
+
+def test_one_port_for_two_is_refused(shell: Shell) -> None:
+    said = shell.fails("up", "--port", "7001", "--dashboard-port", "7001", status=2)
+    assert "cannot share port 7001" in said
+
+
+async def test_a_service_that_dies_of_a_signal_without_a_name_is_started_again(
+    shell: Shell,
+) -> None:
+    copy = shell.up()
+    before = copy.processes()["sidecar"]
+    before.send_signal(40)
+    await eventually(
+        lambda: (now := copy.processes().get("sidecar")) is not None and now.pid != before.pid
+    )
+    assert copy.end() == 0
+
+
+def test_a_frozen_guard_does_not_keep_it_from_ending(shell: Shell) -> None:
+    copy = shell.up()
+    copy.processes()["guard.py"].suspend()
+    assert copy.end() == 0
