@@ -1,5 +1,7 @@
 """What can go wrong on the bus: one hierarchy, every error naming what failed and what to do."""
 
+from typing import Any
+
 
 class BusError(Exception):
     """Base of every error that the bus raises on purpose."""
@@ -47,6 +49,45 @@ class LockLost(BusError):
 
 class LockNotAcquired(BusError, TimeoutError):
     """The lock was not free within the time that the caller was willing to wait."""
+
+
+class NotReplicated(BusError):
+    """Fewer replicas than were asked for have it, within the time for that.
+
+    Attributes:
+        wanted: How many were asked for.
+        had: How many had it.
+    """
+
+    def __init__(self, message: str, *, wanted: int, had: int) -> None:
+        super().__init__(message)
+        self.wanted = wanted
+        self.had = had
+
+
+class StaleVersion(BusError):
+    """Another wrote the key first: this write was refused, and nothing was overwritten.
+
+    Attributes:
+        map: Name of the map.
+        key: The key.
+        expected: The version that the writer had seen; 0 where it had seen none.
+        actual: The version that stands; 0 where there is none.
+        current: The entry that stands, or None: there is none, or its value cannot be decoded.
+    """
+
+    def __init__(self, map: str, key: str, expected: int, actual: int, current: Any = None) -> None:
+        seen = f"version {expected}" if expected else "no entry"
+        stands = f"version {actual} stands" if actual else "it is gone"
+        super().__init__(
+            f"{key} of map {map} was written after {seen} was read, and {stands} now: nothing was "
+            "overwritten; read it again, decide anew and put that"
+        )
+        self.map = map
+        self.key = key
+        self.expected = expected
+        self.actual = actual
+        self.current = current
 
 
 class RequestTimeout(BusError, TimeoutError):

@@ -132,6 +132,23 @@ class Keys:
     def lock(self, name: str) -> str:
         return f"{self.namespace}:{{lock:{name}}}"
 
+    def semaphore(self, name: str) -> str:
+        return f"{self.namespace}:{{semaphore:{name}}}"
+
+    def election(self, name: str) -> str:
+        return f"{self.namespace}:{{election:{name}}}"
+
+    def election_channel(self, name: str) -> str:
+        return f"{self.namespace}:election:{name}"
+
+    def once(self, name: str) -> str:
+        return f"{self.namespace}:{{once:{name}}}"
+
+    # shared state
+
+    def map(self, name: str) -> str:
+        return f"{self.namespace}:{{map:{name}}}"
+
     # channels and values
 
     def topic(self, name: str) -> str:

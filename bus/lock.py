@@ -1,26 +1,42 @@
 """Locks: leases with a fencing token, in the order of arrival, that notice their own loss.
 
-What a lock guarantees: while Redis keeps its data, at most one holder has a live lease, and each
-lease's fence is greater than all before it. What it does not: that a holder which was suspended
-stops in time. No lock service can; so whatever the lock protects should refuse a fence lower than
-one it has seen (M. Kleppmann, "How to do distributed locking", 2016). Where Redis loses the lock
-itself (a failover to a replica that had not got it), two holders can overlap, and again the fence
-tells them apart: it is at least the server's time in microseconds.
+What a lock guarantees, while Redis keeps its data: at most one exclusive holder, or any number of
+shared ones, has a live lease; whoever waits is served in order of arrival, so that neither readers
+nor writers starve; a waiter that died is passed over within `WAITER_TTL`, a holder that died
+within its TTL; each lease's fence is greater than all before it. The holder's block is cancelled
+before its lease can have run out by its own clock.
+
+What it does not: that a holder which was suspended stops in time. A process can be stopped between
+its last look at the clock and the write that follows, for longer than any TTL. No lock service can
+prevent that; so whatever the lock protects should refuse a fence lower than one it has seen
+(M. Kleppmann, "How to do distributed locking", 2016). What is done: on waking, the block is
+cancelled in the event loop's first turn, so that it gets no further than to its next await (on
+asyncio, what was ready to go on goes on once before the loop looks at the clock); and
+`Lease.check`, called right before a side effect, narrows the gap to that one call. A machine that
+slept (not only the process) is noticed within a second of waking, by `check` at once.
+
+Where Redis loses the lock itself (FLUSHALL; a failover to a replica that had not got it), two
+holders can overlap until the first one's next renewal, and the waiters stand in line anew. Ask
+for `replicated=n` to get a lock that n replicas have: a failover to one of these keeps it, one to
+another does not. This is what Redisson does, and it is no consensus. The fence still tells the
+holders apart: it is max(last + 1, server time in us), so it grows while either the counter or the
+clock is kept. Where Redis lost its data and its clock went back as well, it could fall: give the
+highest fence that the protected resource has seen as `above`.
 """
 
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
 from .envelope import new_id
-from .errors import BusUnavailable, LockLost, LockNotAcquired, ServerRefused
+from .errors import BusUnavailable, LockNotAcquired, NotReplicated, ServerRefused
 from .holdings import gives_up
 from .keys import check_name
+from .lease import Lease, check_ttl, lease_clock
 from .link import TRANSIENT
-from .scope import background
 from .script import Script
 
 if TYPE_CHECKING:
@@ -28,91 +44,109 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("argentbus.lock")
 
-_ACQUIRE: Final = Script("acquire")
-_RENEW: Final = Script("renew")
-_RELEASE: Final = gives_up(Script("release"))
+#: The functions that the scripts of locks use.
+LINE: Final = ("growing", "line")
+_ACQUIRE: Final = Script("acquire", *LINE)
+_RENEW: Final = Script("renew", *LINE)
+_RELEASE: Final = gives_up(Script("release", *LINE))
 
 #: Seconds for which a waiter keeps its place in line without a sign of life.
 WAITER_TTL: Final = 3.0
 
-
-class Lease:
-    """A lock while it is held.
-
-    Attributes:
-        name: Of the lock.
-        fence: A number greater than that of every lease before: pass it to what is protected.
-        ttl: Seconds that the lease lasts without renewal.
-    """
-
-    def __init__(self, name: str, fence: int, ttl: float, expires_at: float) -> None:
-        self.name = name
-        self.fence = fence
-        self.ttl = ttl
-        self._expires_at = expires_at
-
-    @property
-    def remaining(self) -> float:
-        """Seconds until the lease runs out unless it is renewed, by this process's own clock."""
-        return max(0.0, self._expires_at - anyio.current_time())
-
-    def extend(self, sent_at: float) -> None:
-        """Note a renewal that was sent at `sent_at`."""
-        self._expires_at = sent_at + self.ttl
-
-    def __repr__(self) -> str:
-        return f"<Lease {self.name} fence={self.fence}>"
+#: How many may share: nobody, or everybody.
+EXCLUSIVE: Final = 0
+ANY_NUMBER: Final = -1
 
 
 class Lock:
     """A named lock: `async with bus.lock("heartbeat:scout", ttl=30) as lease: ...`.
 
     The block is cancelled, and `LockLost` raised, when the lease is lost: when it is another's, or
-    could not be renewed before it may have run out by this process's own clock.
+    could not be renewed before it may have run out by this process's own clock. May be used again
+    after its block has ended, but is not reentrant: who asks twice waits for himself.
 
     Args:
         ttl: Seconds that a lease lasts; it is renewed every third of it.
         wait: Seconds to wait for the lock. None: as long as it takes. 0: do not wait.
+        shared: Hold it together with others who share it, and not beside an exclusive holder.
+        replicated: Have it only once so many replicas have it too.
         above: A fence that was seen where it is checked: the lease's own is greater.
 
     Raises:
         LockNotAcquired: it was not free in time.
+        NotReplicated: too few replicas had it within a third of the TTL; it was released again.
+        LockLost: out of the block, when the lease was lost before it ended.
         BusUnavailable: Redis could not be reached.
     """
 
+    #: What it is called in messages.
+    noun = "lock"
+
     def __init__(
-        self, bus: "Bus", name: str, *, ttl: float, wait: float | None, above: int = 0
+        self,
+        bus: "Bus",
+        name: str,
+        *,
+        ttl: float,
+        wait: float | None,
+        shared: bool = False,
+        replicated: int = 0,
+        above: int = 0,
     ) -> None:
-        self.name = check_name("lock", name)
-        if ttl < 0.05:
-            raise ValueError(f"a lease of {ttl:g} s cannot be renewed in time: use 0.05 or more")
+        self.name = check_name(self.noun, name)
         self._bus = bus
-        self._ttl = ttl
+        self._ttl = check_ttl(ttl)
         self._wait = wait
+        self._replicated = replicated
         self._above = above
-        self._key = bus.keys.lock(name)
-        self._cm = self._hold()
+        self._limit = ANY_NUMBER if shared else EXCLUSIVE
+        self._base = bus.keys.lock(name)
+        self._note = ""
+        self._channel = ""
+        self._cm: AbstractAsyncContextManager[Lease] | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
 
     async def __aenter__(self) -> Lease:
-        return await self._cm.__aenter__()
+        if self._cm is not None:
+            raise RuntimeError(f"{self!r} is in use: make another to wait for it once more")
+        self._cm = self._hold()
+        try:
+            return await self._cm.__aenter__()
+        except BaseException:
+            self._cm = None
+            raise
 
     async def __aexit__(self, *exc: object) -> bool | None:
-        return await self._cm.__aexit__(*exc)  # type: ignore[arg-type]
+        cm, self._cm = self._cm, None
+        assert cm is not None, "left without having been entered"
+        return await cm.__aexit__(*exc)  # type: ignore[arg-type]
 
     @asynccontextmanager
     async def _hold(self) -> AsyncGenerator[Lease]:
-        token = f"{self._bus.instance}:{new_id()}"
+        token = f"{self._bus.instance}:{new_id()}:{'s' if self._limit else 'x'}"
+        lease: Lease | None = None
         try:
             holding = await self._bus.holdings.add(
-                token, f"lock {self.name}", _RELEASE, *self._release_call(token)
+                token, f"{self.noun} {self.name}", _RELEASE, *self._release_call(token)
             )
             lease = await self._acquire(token)
-            async with background(lambda: self._keep(lease, token), holding.watch):
+            if self._replicated:
+                await self._replicate(lease, token)
+            async with lease.kept(holding.watch):
                 yield lease
-        finally:
-            with anyio.CancelScope(shield=True), anyio.move_on_after(min(self._ttl, 5.0)):
-                await self._release(token)
-            self._bus.holdings.remove(token)
+        except BaseException:
+            await self._leave(token)
+            raise
+        if not await self._leave(token):
+            lease.lose(
+                f"{lease.name} (fence {lease.fence}) was no longer held when it was released: it "
+                "ran out, or Redis lost it, while what it protected was going on"
+            )
+            lease.check()
+
+    # taking it
 
     async def _acquire(self, token: str) -> Lease:
         give_up = None if self._wait is None else anyio.current_time() + self._wait
@@ -121,14 +155,14 @@ class Lock:
             while True:
                 if woken is None or woken.is_set():
                     woken = self._bus.mailbox.waiter(token)
-                sent_at = anyio.current_time()
-                lease, again = await self._try(token, sent_at)
+                lease, again = await self._try(token)
                 if lease is not None:
                     return lease
                 if give_up is not None and anyio.current_time() >= give_up:
                     raise LockNotAcquired(
-                        f"lock {self.name} is held by somebody else, and was not free within "
-                        f"{self._wait:g} s: wait longer, or see who holds it (`argentbus agents`)"
+                        f"{self.noun} {self.name} is held by somebody else, and was not free "
+                        f"within {self._wait:g} s: wait longer, or see who holds it (`argentbus "
+                        "agents`)"
                     )
                 if await self._bus.mailbox.open():
                     continue  # the lock may have been freed before we could hear of it
@@ -140,67 +174,113 @@ class Lock:
         finally:
             self._bus.mailbox.forget(token)
 
-    async def _try(self, token: str, sent_at: float) -> tuple[Lease | None, float]:
-        waits = self._wait is None or self._wait > 0
-        won, answer = await self._bus.link.run(
-            _ACQUIRE,
-            [self._key, f"{self._key}:fence", f"{self._key}:waiters", f"{self._key}:alive"],
-            [
-                token,
-                int(self._ttl * 1000),
-                int(WAITER_TTL * 1000) if waits else 0,
-                self._above,
-            ],
-        )
+    async def _try(self, token: str) -> tuple[Lease | None, float]:
+        sent_at = 0.0
+
+        async def attempt() -> Any:
+            nonlocal sent_at
+            sent_at = lease_clock()
+            return await self._bus.link.run_once(_ACQUIRE, self.keys(), self._request(token))
+
+        won, answer = await self._bus.link.retrying(attempt)
         if not won:
             return None, max(0.001, int(answer) / 1000)
-        lease = Lease(self.name, int(answer), self._ttl, sent_at + self._ttl)
+
+        async def renewal(ttl: float) -> bool:
+            return bool(
+                await self._bus.link.run_once(_RENEW, self.keys(), [token, int(ttl * 1000)])
+            )
+
+        lease = Lease(
+            f"{self.noun} {self.name}", int(answer), self._ttl, sent_at=sent_at, renewal=renewal
+        )
         if lease.remaining <= self._ttl / 10:
             # The reply took almost as long as the lease lasts: what came is not to be trusted.
             await self._release(token)
             return None, 0.001
         return lease, 0.0
 
-    async def _keep(self, lease: Lease, token: str) -> None:
-        # A little earlier than the lease can end, for clocks that do not run at the same pace.
-        margin = self._ttl * 0.02
-        while True:
-            await anyio.sleep(self._ttl / 3)
-            held = None
-            with anyio.move_on_after(max(0.0, lease.remaining - margin)):
-                held = await self._renew(lease, token)
-            if held is None:
-                raise LockLost(
-                    f"lock {self.name} (fence {lease.fence}) could not be renewed within its "
-                    f"{self._ttl:g} s: another may hold it now, so stop what it protected"
+    async def _replicate(self, lease: Lease, token: str) -> None:
+        """Return once enough replicas have the lock.
+
+        WAIT speaks of what its own connection wrote: the lock is taken once more on one that
+        nobody else waits behind.
+        """
+        wanted, link = self._replicated, self._bus.link
+        within = self._ttl / 3
+
+        async def ask() -> int:
+            async with link.dedicated(self._base) as connection:
+                keys, request = self.keys(), self._request(token)
+                won, fence = await link.ask(
+                    connection, b"EVAL", _ACQUIRE.text, len(keys), *keys, *request
                 )
-            if not held:
-                raise LockLost(
-                    f"lock {self.name} (fence {lease.fence}) is no longer held by this holder: it "
-                    "ran out, or Redis lost it; stop what it protected"
+                if not won:
+                    return 0
+                lease.fence = int(fence)
+                timeout = within + link.reply_timeout
+                return int(
+                    await link.ask(
+                        connection, b"WAIT", wanted, max(1, int(within * 1000)), timeout=timeout
+                    )
                 )
 
-    async def _renew(self, lease: Lease, token: str) -> bool:
-        while True:
-            sent_at = anyio.current_time()
-            try:
-                held = await self._bus.link.run_once(
-                    _RENEW, [self._key], [token, int(self._ttl * 1000)]
-                )
-            except TRANSIENT as error:
-                log.debug("renewing %s: %r", self.name, error)
-                await anyio.sleep(min(0.1, self._ttl / 20))
-            else:
-                if held:
-                    lease.extend(sent_at)
-                return bool(held)
+        had = await link.retrying(ask, patience=within)
+        if had < wanted:
+            raise NotReplicated(
+                f"{lease.name} was to be on {wanted} replicas, and within {within:g} s {had} had "
+                "it: it was released again; see that the replicas follow (INFO replication), or "
+                "ask for fewer",
+                wanted=wanted,
+                had=had,
+            )
+        lease.check()
 
-    async def _release(self, token: str) -> None:
+    # giving it up
+
+    async def _leave(self, token: str) -> bool:
+        """Release; return False where it was surely not held any more."""
+        held = True
+        with anyio.CancelScope(shield=True), anyio.move_on_after(min(self._ttl, 5.0)):
+            held = await self._release(token)
+        self._bus.holdings.remove(token)
+        return held
+
+    async def _release(self, token: str) -> bool:
+        call = self._release_call(token)
         try:
-            await self._bus.link.run(_RELEASE, *self._release_call(token))
+            try:
+                return bool(await self._bus.link.run_once(_RELEASE, *call))
+            except TRANSIENT as error:
+                log.debug("releasing %s: %r", self.name, error)
+            # The first call may have done it, so what the second one finds says nothing.
+            await self._bus.link.run(_RELEASE, *call)
         except (BusUnavailable, ServerRefused) as error:
-            log.warning("lock %s not released, its lease will run out: %s", self.name, error)
+            log.warning(
+                "%s %s not released, its lease will run out: %s", self.noun, self.name, error
+            )
+        return True
+
+    # the scripts' view of it
+
+    def keys(self) -> list[str]:
+        """The keys of the lock, as its scripts take them."""
+        base = self._base
+        parts = ("fence", "waiters", "alive", "sharers", "note")
+        return [base, *(f"{base}:{part}" for part in parts)]
 
     def _release_call(self, token: str) -> tuple[list[str], list[str | int]]:
-        keys = [self._key, f"{self._key}:waiters", f"{self._key}:alive"]
-        return keys, [token, self._bus.keys.instance("")]
+        return self.keys(), [token, self._bus.keys.instance(""), self._limit, self._channel]
+
+    def _request(self, token: str) -> list[str | int]:
+        waits = self._wait is None or self._wait > 0
+        return [
+            token,
+            int(self._ttl * 1000),
+            int(WAITER_TTL * 1000) if waits else 0,
+            self._limit,
+            self._bus.keys.instance(""),
+            self._note,
+            self._channel,
+            self._above,
+        ]

@@ -1,49 +1,74 @@
--- Take a lock, or stand in line for it.
--- KEYS  lock, fence, waiters zset (by arrival), waiters' liveness zset (by expiry time)
--- ARGV  token, TTL in ms, ms for which this waiter counts as alive (0: do not wait), a fence to
---       exceed
+-- Take a lock or a permit, or stand in line for it.
+-- KEYS  see line.lua
+-- ARGV  token, TTL in ms, ms for which this waiter counts as alive (0: do not wait), how many may
+--       share (0: exclusive, -1: any number), prefix of the instances' channels, note to leave
+--       while it is held ('': none), channel to tell of it, a fence to exceed
 -- Returns {1, fence} with the lock, {0, ms after which to try again} without.
--- The fence is max(last + 1, server time in us): it grows even where the counter was lost; and above
--- what the holder knows to have been seen, where the clock went back as well.
-local token = ARGV[1]
-local time = redis.call('TIME')
-local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local now = math.floor(now_us / 1000)
+-- The line is first come, first served: a sharer enters beside others, but not past an exclusive
+-- waiter. A repeated call of who holds it already renews it, under a fence of its own.
+local token, ttl, alive, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+tidy()
+local holder = redis.call('GET', LOCK)
+local left = redis.call('PTTL', LOCK)
+if holder and left == -1 then
+  -- A foreign hand wrote it: nothing of ours would live for ever.
+  left = 30000
+  redis.call('PEXPIRE', LOCK, left)
+end
+local sharing = redis.call('ZCARD', SHARERS)
+local ahead = redis.call('ZRANK', WAITERS, token) or redis.call('ZCARD', WAITERS)
 
--- Redis at its maxmemory refuses a script whose first write could take memory, though what this one
--- does is what frees some: so the first write takes none.
-redis.call('ZREM', KEYS[4], '')
-local holder = redis.call('GET', KEYS[1])
-if holder == token then
-  redis.call('PEXPIRE', KEYS[1], ARGV[2])
-  return {1, redis.call('GET', KEYS[2])}
+local function past_an_exclusive_one()
+  if limit ~= -1 or ahead == 0 then return false end
+  for _, other in ipairs(redis.call('ZRANGE', WAITERS, 0, ahead - 1)) do
+    if not shares(other) then return true end
+  end
+  return false
 end
-for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now)) do
-  redis.call('ZREM', KEYS[3], gone)
-  redis.call('ZREM', KEYS[4], gone)
+
+local function may_enter()
+  if holder == token or redis.call('ZSCORE', SHARERS, token) then return true end
+  if holder then return false end
+  if limit == 0 then return sharing == 0 and ahead == 0 end
+  if limit > 0 then return sharing + ahead < limit end
+  return not past_an_exclusive_one()
 end
-local first = redis.call('ZRANGE', KEYS[3], 0, 0)[1]
-while first and first ~= token and not redis.call('ZSCORE', KEYS[4], first) do
-  -- Its sign of life was lost, or it is not a waiter: nobody would ever move it out of the way.
-  redis.call('ZREM', KEYS[3], first)
-  first = redis.call('ZRANGE', KEYS[3], 0, 0)[1]
-end
-if not holder and (not first or first == token) then
-  local last = tonumber(redis.call('GET', KEYS[2]) or '') or 0
-  local fence = string.format('%.0f', math.max(last + 1, now_us, tonumber(ARGV[4]) + 1))
-  redis.call('SET', KEYS[1], token, 'PX', ARGV[2])
-  redis.call('SET', KEYS[2], fence, 'EX', 604800)
-  redis.call('ZREM', KEYS[3], token)
-  redis.call('ZREM', KEYS[4], token)
+
+if may_enter() then
+  local fence = number_behind(FENCE, ARGV[8])
+  redis.call('SET', FENCE, fence, 'EX', seconds_to_keep(fence))
+  if limit == 0 then
+    redis.call('SET', LOCK, token, 'PX', ARGV[2])
+  else
+    redis.call('ZADD', SHARERS, whole(now + ttl), token)
+    keep_for(SHARERS, ttl)
+    local next_one = redis.call('ZRANGE', WAITERS, MOST_WOKEN, MOST_WOKEN)[1]
+    if next_one and shares(next_one) then wake(next_one, ARGV[5]) end
+  end
+  leave_line(token)
+  if ARGV[6] ~= '' then
+    redis.call('SET', NOTE, fence .. ' ' .. ARGV[6], 'EX', 604800)
+    redis.call('PUBLISH', ARGV[7], fence)
+  end
   return {1, fence}
 end
-if tonumber(ARGV[3]) > 0 then
-  if not redis.call('ZSCORE', KEYS[3], token) then
-    redis.call('ZADD', KEYS[3], string.format('%.0f', now_us), token)
+
+if alive > 0 then
+  if not redis.call('ZSCORE', WAITERS, token) then
+    local last = tonumber(redis.call('ZRANGE', WAITERS, -1, -1, 'WITHSCORES')[2] or '0')
+    redis.call('ZADD', WAITERS, whole(math.max(last + 1, now_us)), token)
   end
-  redis.call('ZADD', KEYS[4], now + tonumber(ARGV[3]), token)
-  redis.call('PEXPIRE', KEYS[3], 3600000)
-  redis.call('PEXPIRE', KEYS[4], 3600000)
+  redis.call('ZADD', ALIVE, whole(now + alive), token)
+  redis.call('PEXPIRE', WAITERS, 3600000)
+  redis.call('PEXPIRE', ALIVE, 3600000)
 end
-if holder then return {0, redis.call('PTTL', KEYS[1])} end
-return {0, math.max(1, tonumber(redis.call('ZSCORE', KEYS[4], first) or '0') - now)}
+local soonest
+if holder then
+  soonest = left
+elseif sharing > 0 and (limit > 0 or ahead == 0) then
+  soonest = tonumber(redis.call('ZRANGE', SHARERS, 0, 0, 'WITHSCORES')[2]) - now
+else
+  local first = redis.call('ZRANGE', WAITERS, 0, 0)[1]
+  soonest = first and tonumber(redis.call('ZSCORE', ALIVE, first) or '0') - now or 1
+end
+return {0, math.max(1, math.ceil(soonest))}
