@@ -2,14 +2,14 @@
 
 import logging
 from collections import deque
-from typing import Any, Final
+from typing import Final
 
 import anyio
-from coredis.connection import BaseConnection
 
 from .errors import EventsMissed
 from .link import AWAY, Link, backoff
 from .presence import PresenceEvent, read_event
+from .reader import StreamReader
 
 log = logging.getLogger("argentbus.presence")
 
@@ -38,7 +38,7 @@ class PresenceEvents:
         self._stream = stream
         self._position = after.encode()
         self._read: deque[PresenceEvent] = deque()
-        self._connection: BaseConnection | None = None
+        self._reader = StreamReader(link, stream)
         self.refused = 0
 
     def __aiter__(self) -> "PresenceEvents":
@@ -56,16 +56,13 @@ class PresenceEvents:
 
     async def aclose(self) -> None:
         """Give the connection up."""
-        if self._connection is not None:
-            self._connection.invalidate("done with it")
-            self._connection = None
-        await anyio.lowlevel.checkpoint()
+        await self._reader.aclose()
 
     async def _fill(self) -> None:
-        if self._connection is None or not self._connection.usable:
-            self._connection = await self._link.open_connection(self._stream)
+        if not self._reader.connected:
+            await self._reader.connect()
             await self._check_gap()
-        rows = await self._next_rows(self._connection)
+        rows = await self._reader.read(self._position, count=_READ, block=_BLOCK)
         for entry_id, fields in rows:
             self._position = entry_id
             event = read_event(entry_id, fields)
@@ -75,25 +72,6 @@ class PresenceEvents:
                 self._read.append(event)
         if len(rows) >= _READ:
             await self._check_gap()
-
-    async def _next_rows(self, connection: BaseConnection) -> list[Any]:
-        result = await self._link.ask(
-            connection,
-            b"XREAD",
-            b"COUNT",
-            _READ,
-            b"BLOCK",
-            int(_BLOCK * 1000),
-            b"STREAMS",
-            self._stream,
-            self._position,
-            timeout=_BLOCK + self._link.reply_timeout,
-            blocking=True,
-        )
-        if not result:
-            return []
-        streams = result.values() if isinstance(result, dict) else [pair[1] for pair in result]
-        return [row for rows in streams for row in rows]
 
     async def _check_gap(self) -> None:
         if self._position == b"0-0":
