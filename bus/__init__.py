@@ -6,6 +6,8 @@ from .consumer import Consumer
 from .dashboard import DASHBOARD, DashboardEvent
 from .deadletter import DeadLetter
 from .delivery import Delivery
+from .election import Election, Leader, LeaderChange, LeaderChanges
+from .entry import ABSENT, Entry, MapChange, MapSnapshot
 from .envelope import Envelope
 from .errors import (
     AgentAlreadyPresent,
@@ -17,12 +19,14 @@ from .errors import (
     LockNotAcquired,
     MessageTooLarge,
     NobodyPresent,
+    NotReplicated,
     PresenceLost,
     RequestFailed,
     RequestTimeout,
     ServerFull,
     ServerRefused,
     SlowSubscriber,
+    StaleVersion,
     UndecodableMessage,
     UnsupportedServer,
 )
@@ -30,15 +34,21 @@ from .events import PresenceEvents
 from .feed import Event, Feed, Gap
 from .gathering import Answer, Answers, Gathering
 from .inbox import Inbox
-from .lock import Lease, Lock
+from .lease import Lease
+from .lock import Lock
 from .log import Log, LogEntry, Place
+from .map import Map
+from .once import OncePer, Run
 from .presence import Presence, PresenceEvent
 from .queue import GroupStatistics, Queue, QueueStatistics
 from .registry import Registry, Snapshot
+from .semaphore import Semaphore
 from .state import AgentState
 from .topic import Topic, Topics
+from .watch import Watch
 
 __all__ = [
+    "ABSENT",
     "DASHBOARD",
     "Agent",
     "AgentAlreadyPresent",
@@ -52,6 +62,8 @@ __all__ = [
     "DashboardEvent",
     "DeadLetter",
     "Delivery",
+    "Election",
+    "Entry",
     "Envelope",
     "Event",
     "EventsMissed",
@@ -61,14 +73,22 @@ __all__ = [
     "GroupStatistics",
     "Inbox",
     "InvalidName",
+    "Leader",
+    "LeaderChange",
+    "LeaderChanges",
     "Lease",
     "Lock",
     "LockLost",
     "LockNotAcquired",
     "Log",
     "LogEntry",
+    "Map",
+    "MapChange",
+    "MapSnapshot",
     "MessageTooLarge",
     "NobodyPresent",
+    "NotReplicated",
+    "OncePer",
     "Place",
     "Presence",
     "PresenceEvent",
@@ -79,12 +99,16 @@ __all__ = [
     "Registry",
     "RequestFailed",
     "RequestTimeout",
+    "Run",
+    "Semaphore",
     "ServerFull",
     "ServerRefused",
     "SlowSubscriber",
     "Snapshot",
+    "StaleVersion",
     "Topic",
     "Topics",
     "UndecodableMessage",
     "UnsupportedServer",
+    "Watch",
 ]

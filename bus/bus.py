@@ -1,6 +1,6 @@
 """The bus: one connection to a namespace, and everything that can be done on it."""
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from itertools import count
 from typing import Final, TypeVar
@@ -10,22 +10,28 @@ import msgspec
 from .agent import Agent
 from .appender import Appender
 from .attendance import joined
+from .election import Election, following
 from .envelope import new_id
 from .errors import BusUnavailable, MessageTooLarge, ServerFull
 from .faults import TRANSIENT, UNDONE
 from .heartbeat import Pump
 from .holdings import Holdings
 from .keys import Keys, check_name
+from .lease import Lease, check_ttl
 from .link import Link
 from .lock import Lock
+from .locks import locks
 from .log import Log
 from .mailbox import Mailbox
+from .map import MOST_CHANGES, Map
+from .once import OncePer
 from .queue import Queue, body_decoder
 from .reaper import Reaper
 from .registry import Registry
 from .request import request
 from .roll import Roll
 from .scope import background
+from .semaphore import Semaphore
 from .shards import Shards
 from .subscriber import Subscriber
 from .topic import Topic, Topics
@@ -166,10 +172,88 @@ class Bus:
         )
 
     def lock(
-        self, name: str, *, ttl: float = 30.0, wait: float | None = None, above: int = 0
+        self,
+        name: str,
+        *,
+        ttl: float = 30.0,
+        wait: float | None = None,
+        shared: bool = False,
+        replicated: int = 0,
+        above: int = 0,
     ) -> Lock:
-        """The lock `name`, to be used once as a context manager. See `Lock`."""
-        return Lock(self, name, ttl=ttl, wait=wait, above=above)
+        """The lock `name`, as a context manager. See `Lock`."""
+        return Lock(
+            self, name, ttl=ttl, wait=wait, shared=shared, replicated=replicated, above=above
+        )
+
+    def locks(
+        self,
+        *names: str,
+        ttl: float = 30.0,
+        wait: float | None = None,
+        shared: bool = False,
+        replicated: int = 0,
+    ) -> AbstractAsyncContextManager[Mapping[str, Lease]]:
+        """Every one of the locks `names` or none, as a context manager: a lease for each name.
+
+        They are taken in the order of their names, so that holders of several do not wait for each
+        other in a circle (unless they take more inside). If one is lost, the block is cancelled.
+
+        Args:
+            wait: Seconds to wait for all of them together. See `Lock` for the others.
+
+        Raises:
+            LockNotAcquired: not all were free in time; none is held.
+            LockLost: out of the block, when one of the leases was lost.
+        """
+        return locks(self, names, ttl=ttl, wait=wait, shared=shared, replicated=replicated)
+
+    def semaphore(
+        self, name: str, *, permits: int, ttl: float = 30.0, wait: float | None = None
+    ) -> Semaphore:
+        """The semaphore `name`, as a context manager. See `Semaphore`."""
+        return Semaphore(self, name, permits=permits, ttl=ttl, wait=wait)
+
+    def election(
+        self, name: str, *, candidate: str | None = None, ttl: float = 30.0
+    ) -> AbstractAsyncContextManager[Election]:
+        """Follow the election `name`, and stand in it, until the context ends. See `Election`.
+
+        Args:
+            candidate: The name to stand under. None: this bus's instance.
+            ttl: Seconds after which a leader that died is no longer one.
+        """
+        return following(self, name, candidate or self.instance, check_ttl(ttl))
+
+    def once_per(
+        self, name: str, period: float, *, attempts: int = 1, ttl: float | None = None
+    ) -> OncePer:
+        """The runs of the job `name` that fall to this runner: one a `period` (in seconds) in the
+        whole fleet. See `OncePer`.
+        """
+        return OncePer(self, name, period, attempts=attempts, ttl=ttl)
+
+    def map(
+        self,
+        name: str,
+        value_type: type[T],
+        *,
+        sender: str | None = None,
+        most_changes: int = MOST_CHANGES,
+    ) -> Map[T]:
+        """The shared map `name`, of values of type `value_type` (any that msgspec knows).
+
+        Args:
+            sender: Who writes, for others to see. None: this bus's instance.
+            most_changes: About so many changes, each with its value, are kept for watches that
+                were away. The same for everybody.
+
+        Raises:
+            InvalidName: the name is not accepted.
+        """
+        return Map(
+            self, name, value_type, sender=sender or self.instance, most_changes=most_changes
+        )
 
     def log(self, name: str) -> Log:
         """The append-only log `name`."""
