@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from argentbus.embedded import EmbeddedRedis, free_port
-from bus import Bus, ServerFull, ServerRefused
+from bus import Bus, MapChange, ServerFull, ServerRefused
 
 pytestmark = pytest.mark.anyio
 
@@ -44,6 +44,39 @@ async def test_a_full_redis_is_emptied_by_its_consumers(small_redis: Any, namesp
                     if handled == put:
                         break
         await queue.put(b"there is room again")
+
+
+async def test_locks_jobs_and_removals_go_on_in_a_full_redis(
+    small_redis: Any, namespace: str
+) -> None:
+    async with Bus.connect(small_redis.url, namespace=namespace, ttl=2.0) as bus:
+        plan = bus.map("plan", str)
+        with anyio.fail_after(20):
+            async with plan.watch() as watch:
+                before = await plan.put("step", "dig", ttl=3)
+                with pytest.raises(ServerFull):
+                    while True:
+                        await plan.put("big", "x" * 50_000)
+                with pytest.raises(ServerFull):  # and nothing of it was done
+                    await plan.put("step", "x" * 50_000, if_version=before.version)
+                assert await plan.get("step") == before
+                await bus.link.call("CONFIG", "SET", "maxmemory", 1)  # fuller than full
+                async with (
+                    bus.lock("read", shared=True, ttl=0.3) as reader,
+                    bus.lock("write", ttl=0.3) as writer,
+                    bus.semaphore("gpu", permits=1, ttl=0.3) as permit,
+                ):
+                    run = await bus.once_per("beat", 3600, ttl=0.3).claim()
+                    assert run is not None
+                    async with run as lease:
+                        await anyio.sleep(0.8)  # the thing under test: renewed, past the TTLs
+                        for one in (reader, writer, permit, lease):
+                            one.check()
+                assert await plan.delete("big")
+                async for item in watch:
+                    if isinstance(item, MapChange) and item.kind == "expired":
+                        break
+                assert await plan.get("step") is None
 
 
 async def test_who_may_not_read_a_channel_is_told(own_redis: Any, namespace: str) -> None:

@@ -247,15 +247,17 @@ async def test_hostile_holdings_run_nothing_but_what_gives_up(
     ]
     for number, raw in enumerate(hostile):
         await bus.link.call("HSET", key, f"n{number}", raw)
-    async with bus.lock("beat", ttl=60, wait=0):
-        # One good one among them is still given up.
-        token = (await bus.link.call("GET", bus.keys.lock("beat"))).decode()
-        lock = bus.keys.lock("beat")
-        keys = [lock, f"{lock}:waiters", f"{lock}:alive"]
-        call = GiveUp("release", keys, [token, bus.keys.instance("")])
-        await bus.link.call("HSET", key, "good", msgspec.json.encode(call))
-        assert await settle(bus, "evil") == ["good"]
-        assert await bus.link.call("GET", lock) is None
+    with pytest.raises(LockLost, match="no longer held when it was released"):
+        async with (lock := bus.lock("beat", ttl=60, wait=0)):
+            # One good one among them is still given up.
+            token = (await bus.link.call("GET", bus.keys.lock("beat"))).decode()
+            call = GiveUp("release", *lock._release_call(token))
+            await bus.link.call("HSET", key, "good", msgspec.json.encode(call))
+            # And none that would take a key along that is not of the lock.
+            mixed = GiveUp("release", [*call.keys[:-1], f"{bus.namespace}:victim"], call.args)
+            await bus.link.call("HSET", key, "mixed", msgspec.json.encode(mixed))
+            assert await settle(bus, "evil") == ["good"]
+            assert await bus.link.call("GET", bus.keys.lock("beat")) is None
     assert await bus.link.call("GET", f"{bus.namespace}:victim") == b"alive"
 
 

@@ -9,6 +9,7 @@ import anyio
 import msgspec
 
 from bus import Bus, LockNotAcquired
+from tests.topology.coordination import jobs, locks, maps
 from tests.waiting import eventually
 
 #: Seconds without a heartbeat after which something counts as dead in these tests.
@@ -185,8 +186,16 @@ async def log(url: str, namespace: str) -> None:
         assert await other.get_value("partitions") == b"4"
 
 
+async def coordination(url: str, namespace: str) -> None:
+    """Locks of all kinds, jobs that are run once, elections, and shared maps."""
+    async with two(url, namespace) as pair:
+        for promise in (locks, jobs, maps):
+            await promise(*pair)
+
+
 PROMISES: dict[str, Callable[[str, str], Any]] = {
-    promise.__name__: promise for promise in (presence, queue, lock, topic, request, log)
+    promise.__name__: promise
+    for promise in (presence, queue, lock, topic, request, log, coordination)
 }
 
 
