@@ -4,20 +4,25 @@ from .agent import Agent
 from .bus import Bus
 from .consumer import Consumer
 from .dashboard import DASHBOARD, DashboardEvent
-from .deadletter import DeadLetter
+from .deadletter import DeadLetter, Kill
 from .delivery import Delivery
+from .durability import FSYNCED, Durability, replicated
 from .envelope import Envelope
 from .errors import (
     AgentAlreadyPresent,
     BusError,
     BusUnavailable,
+    DeliveryLost,
     EventsMissed,
     InvalidName,
+    InvalidSchedule,
     LockLost,
     LockNotAcquired,
     MessageTooLarge,
     NobodyPresent,
+    NotDurable,
     PresenceLost,
+    QueueFull,
     RequestFailed,
     RequestTimeout,
     ServerFull,
@@ -33,13 +38,17 @@ from .inbox import Inbox
 from .lock import Lease, Lock
 from .log import Log, LogEntry, Place
 from .presence import Presence, PresenceEvent
-from .queue import GroupStatistics, Queue, QueueStatistics
+from .queue import Queue
 from .registry import Registry, Snapshot
+from .rules import Rules
+from .schedule import Schedule
 from .state import AgentState
+from .statistics import GroupStatistics, QueueStatistics
 from .topic import Topic, Topics
 
 __all__ = [
     "DASHBOARD",
+    "FSYNCED",
     "Agent",
     "AgentAlreadyPresent",
     "AgentState",
@@ -52,6 +61,8 @@ __all__ = [
     "DashboardEvent",
     "DeadLetter",
     "Delivery",
+    "DeliveryLost",
+    "Durability",
     "Envelope",
     "Event",
     "EventsMissed",
@@ -61,6 +72,8 @@ __all__ = [
     "GroupStatistics",
     "Inbox",
     "InvalidName",
+    "InvalidSchedule",
+    "Kill",
     "Lease",
     "Lock",
     "LockLost",
@@ -69,16 +82,20 @@ __all__ = [
     "LogEntry",
     "MessageTooLarge",
     "NobodyPresent",
+    "NotDurable",
     "Place",
     "Presence",
     "PresenceEvent",
     "PresenceEvents",
     "PresenceLost",
     "Queue",
+    "QueueFull",
     "QueueStatistics",
     "Registry",
     "RequestFailed",
     "RequestTimeout",
+    "Rules",
+    "Schedule",
     "ServerFull",
     "ServerRefused",
     "SlowSubscriber",
@@ -87,4 +104,5 @@ __all__ = [
     "Topics",
     "UndecodableMessage",
     "UnsupportedServer",
+    "replicated",
 ]
