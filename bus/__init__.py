@@ -4,8 +4,9 @@ from .agent import Agent
 from .bus import Bus
 from .consumer import Consumer
 from .dashboard import DASHBOARD, DashboardEvent
-from .deadletter import DeadLetter
+from .deadletter import DeadLetter, Kill
 from .delivery import Delivery
+from .durability import FSYNCED, Durability, replicated
 from .election import Election, Leader, LeaderChange, LeaderChanges
 from .entry import ABSENT, Entry, MapChange, MapSnapshot
 from .envelope import Envelope
@@ -13,14 +14,18 @@ from .errors import (
     AgentAlreadyPresent,
     BusError,
     BusUnavailable,
+    DeliveryLost,
     EventsMissed,
     InvalidName,
+    InvalidSchedule,
     LockLost,
     LockNotAcquired,
     MessageTooLarge,
     NobodyPresent,
+    NotDurable,
     NotReplicated,
     PresenceLost,
+    QueueFull,
     RequestFailed,
     RequestTimeout,
     ServerFull,
@@ -40,16 +45,20 @@ from .log import Log, LogEntry, Place
 from .map import Map
 from .once import OncePer, Run
 from .presence import Presence, PresenceEvent
-from .queue import GroupStatistics, Queue, QueueStatistics
+from .queue import Queue
 from .registry import Registry, Snapshot
+from .rules import Rules
+from .schedule import Schedule
 from .semaphore import Semaphore
 from .state import AgentState
+from .statistics import GroupStatistics, QueueStatistics
 from .topic import Topic, Topics
 from .watch import Watch
 
 __all__ = [
     "ABSENT",
     "DASHBOARD",
+    "FSYNCED",
     "Agent",
     "AgentAlreadyPresent",
     "AgentState",
@@ -62,6 +71,8 @@ __all__ = [
     "DashboardEvent",
     "DeadLetter",
     "Delivery",
+    "DeliveryLost",
+    "Durability",
     "Election",
     "Entry",
     "Envelope",
@@ -73,6 +84,8 @@ __all__ = [
     "GroupStatistics",
     "Inbox",
     "InvalidName",
+    "InvalidSchedule",
+    "Kill",
     "Leader",
     "LeaderChange",
     "LeaderChanges",
@@ -87,6 +100,7 @@ __all__ = [
     "MapSnapshot",
     "MessageTooLarge",
     "NobodyPresent",
+    "NotDurable",
     "NotReplicated",
     "OncePer",
     "Place",
@@ -95,11 +109,14 @@ __all__ = [
     "PresenceEvents",
     "PresenceLost",
     "Queue",
+    "QueueFull",
     "QueueStatistics",
     "Registry",
     "RequestFailed",
     "RequestTimeout",
+    "Rules",
     "Run",
+    "Schedule",
     "Semaphore",
     "ServerFull",
     "ServerRefused",
@@ -111,4 +128,5 @@ __all__ = [
     "UndecodableMessage",
     "UnsupportedServer",
     "Watch",
+    "replicated",
 ]

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from itertools import count
-from typing import Final, TypeVar
+from typing import Final, TypeVar, Unpack
 
 import msgspec
 
@@ -30,6 +30,7 @@ from .reaper import Reaper
 from .registry import Registry
 from .request import request
 from .roll import Roll
+from .rules import QueueOptions, Rules
 from .scope import background
 from .semaphore import Semaphore
 from .shards import Shards
@@ -106,7 +107,7 @@ class Bus:
             link.open(),
             background(bus.pump.run, bus.reaper.run) as tasks,
         ):
-            bus.appender = Appender(link, tasks, bus.instance)
+            bus.appender = Appender(link, link.tasks, bus.instance)
             if link.sharded and link.cluster is not None:
                 bus.subscriber = Shards(link, link.cluster, tasks)
             tasks.start_soon(bus.subscriber.run)
@@ -150,16 +151,18 @@ class Bus:
         name: str,
         body_type: type[T],
         *,
-        max_deliveries: int = 5,
         sender: str | None = None,
+        **rules: Unpack[QueueOptions],
     ) -> Queue[T]:
         """The work queue `name`, of messages of type `body_type`.
 
         Args:
-            max_deliveries: A message that failed so often becomes a dead letter.
+            rules: `max_deliveries=5`, `max_kills=3`, `ordered=False`, `max_length=None`,
+                `max_bytes=None`, `when_full="raise"`: see `Rules`.
 
         Raises:
             InvalidName: the name is not accepted.
+            ValueError: a rule is not one.
         """
         return Queue(
             self,
@@ -167,7 +170,7 @@ class Bus:
             self.keys.queue(name),
             body_decoder(body_type),
             sender=sender or self.instance,
-            max_deliveries=max_deliveries,
+            rules=Rules(**rules),
             listed=True,
         )
 

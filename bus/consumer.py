@@ -2,24 +2,28 @@
 
 import contextlib
 import logging
-from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import anyio
 from coredis.connection import BaseConnection
 
+from .deadletter import read_kills
 from .delivery import Delivery
 from .envelope import Envelope, unwrap
 from .errors import BusError, ServerFull, ServerRefused, UndecodableMessage
 from .handling import Cancellations
-from .heartbeat import GAP, GRACE, Beat
+from .heartbeat import Beat
+from .keys import QueueKeys
 from .link import AWAY, backoff
 from .log import message_of
+from .membership import Entry, Membership, Start
+from .prefetch import Prefetch
 from .request import answer, answer_error, expired
+from .rules import Rules
+from .schedule import fire
 from .scope import background
-from .script import Script
 from .settlement import Settlements
 
 if TYPE_CHECKING:
@@ -28,67 +32,68 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 log = logging.getLogger("argentbus.queue")
 
-_ALIVE: Final = Script("alive")
-_TEND: Final = Script("tend")
-
 #: Seconds for which one read waits at the server.
 BLOCK: Final = 2.0
 
 #: Most seconds between two looks for retries that are due and consumers that are gone.
 TEND: Final = 0.5
 
-#: Seconds between two attempts while Redis has no room.
-FULL: Final = 1.0
 
-_Entry = tuple[str, Any, int]
+#: Seconds that noting the start of a delivery may take, before it is tried again.
+_NOTING: Final = 2.0
 
 
 class Consumer(Generic[T]):
     """The deliveries of one consumer: iterate over it. Made by `Queue.consume`.
 
     A message is delivered again when its handler fails, or when this consumer is dead (its
-    heartbeat is gone for its TTL); never because its handler is slow.
+    heartbeat is gone for its TTL); never because its handler is slow. The iteration ends after
+    `stop`.
 
     Args:
-        base: Key of the stream.
         decode: From envelope to body; raises `UndecodableMessage`.
         prefetch: Most deliveries read ahead of the handler. 0: one is read when it is asked for, so
             that none waits here while another consumer is idle.
         ttl: Seconds without a heartbeat after which the consumer counts as dead.
+        handler_timeout: Seconds after which the block of a delivery is cancelled, or None.
+        start: Where the group starts if it does not exist yet.
     """
 
     def __init__(
         self,
         bus: "Bus",
-        base: str,
+        keys: QueueKeys,
         group: str,
         decode: Callable[[Envelope], T],
         *,
         sender: str,
+        rules: Rules,
         prefetch: int,
-        max_deliveries: int,
         ttl: float,
+        handler_timeout: float | None = None,
+        start: Start = "beginning",
     ) -> None:
-        if prefetch < 0 or max_deliveries < 1 or ttl <= 0:
-            raise ValueError("prefetch must be at least 0, max_deliveries 1, and ttl above 0")
+        if ttl <= 0 or (handler_timeout is not None and handler_timeout <= 0):
+            raise ValueError("ttl and handler_timeout must be above 0")
         self._bus = bus
-        self._base = base
-        self._group = group
+        self._keys = keys
+        self._group = group.encode()
         self._decode = decode
         self._sender = sender
-        self._prefetch = prefetch
-        self._max_deliveries = max_deliveries
+        self._rules = rules
+        self._prefetch = Prefetch(prefetch)
         self._ttl = ttl
         self.name: Final = bus.new_consumer_name()
-        self._buffer: deque[_Entry] = deque()
-        self._held: set[str] = set()
-        self._asking = 0
-        self._arrived = anyio.Event()
-        self._room = anyio.Event()
+        self.handler_timeout: Final = handler_timeout
+        self._membership = Membership(bus.link, keys, group, self.name, ttl=ttl, start=start)
+        self._fetching = anyio.CancelScope()
+        self._fetched = anyio.Event()
         self._lapsed = False
         self._full = False
-        self.cancellations = Cancellations(bus, base)
-        self.settlements = Settlements(bus.link, base, group, self.name, max_deliveries, self._held)
+        self.cancellations = Cancellations(bus, keys.stream)
+        self.settlements = Settlements(
+            bus.link, keys, group, self.name, rules.max_deliveries, self._prefetch.held
+        )
 
     # the caller's side
 
@@ -96,42 +101,67 @@ class Consumer(Generic[T]):
         return self
 
     async def __anext__(self) -> Delivery[T]:
-        while True:
-            while not self._buffer:
-                if self._arrived.is_set():
-                    self._arrived = anyio.Event()
-                self._asking += 1
-                self._room.set()
-                try:
-                    await self._arrived.wait()
-                finally:
-                    self._asking -= 1
-            entry_id, fields, attempt = self._buffer.popleft()
-            if self._has_room:
-                self._room.set()
-            delivery = self._deliver(entry_id, fields, attempt)
+        prefetch = self._prefetch
+        while prefetch.entries or await prefetch.arrival():
+            entry = prefetch.pop()
+            if entry.kills and not await self._may_start(entry):
+                continue
+            delivery = self._deliver(entry)
             if delivery is not None:
                 return delivery
+        raise StopAsyncIteration
 
-    def _deliver(self, entry_id: str, fields: Any, attempt: int) -> Delivery[T] | None:
-        if attempt > self._max_deliveries:
-            reason = f"delivered {attempt - 1} times, and none of its consumers lived to settle it"
-            self.settlements.bury_later(entry_id, attempt, reason)
+    async def _may_start(self, entry: Entry) -> bool:
+        """Note that what consumers died of is handled again, so that the next death counts."""
+        started = None
+        try:
+            while started is None:
+                # Shielded: once it is noted, the delivery has to be handed over.
+                with anyio.move_on_after(_NOTING, shield=True):
+                    try:
+                        started = await self._membership.started(entry.id)
+                    except AWAY as error:
+                        log.debug("a delivery of %s has to wait: %r", self._keys.stream, error)
+                if started is None:
+                    await anyio.sleep(TEND)
+        finally:
+            if started is None:
+                self._prefetch.put_back(entry)
+        if not started:
+            self._prefetch.held.discard(entry.id)
+        return started
+
+    def _deliver(self, entry: Entry) -> Delivery[T] | None:
+        if len(entry.fields) > 2 and not self._is_ours(entry):
+            self.settlements.ack_later(entry.id)
             return None
-        raw = message_of(fields)
+        if entry.kills and len(read_kills(entry.kills)) >= self._rules.max_kills:
+            named = ", ".join(map(str, read_kills(entry.kills)))
+            reason = f"these consumers died with it, one after another: {named}"
+            log.error("buried entry %s of %s: %s", entry.id, self._keys.stream, reason)
+            self.settlements.bury_later(entry.id, entry.attempt - 1, reason, kills=entry.kills)
+            return None
+        raw = message_of(entry.fields)
         try:
             if raw is None:
                 raise UndecodableMessage("the entry has no field named e")
             envelope = unwrap(raw)
             body = self._decode(envelope)
         except UndecodableMessage as error:
-            log.warning("buried entry %s of %s: %s", entry_id, self._base, error)
-            self.settlements.bury_later(entry_id, attempt, str(error))
+            log.warning("buried entry %s of %s: %s", entry.id, self._keys.stream, error)
+            self.settlements.bury_later(
+                entry.id, entry.attempt, str(error), kills=entry.kills, refused=True
+            )
             return None
         if expired(envelope) or self.cancellations.cancelled(envelope):
-            self.settlements.ack_later(entry_id)
+            self.settlements.ack_later(entry.id)
             return None
-        return Delivery(self, envelope, body, entry_id, attempt)
+        return Delivery(self, envelope, body, entry.id, entry.attempt, entry.kills)
+
+    def _is_ours(self, entry: Entry) -> bool:
+        """Whether the entry is for every group, or was replayed for this one."""
+        group = message_of(entry.fields, b"g")
+        return group is None or group == self._group
 
     async def answer(self, request: Envelope, body: object) -> None:
         """Reply to a request, in this consumer's name."""
@@ -153,20 +183,49 @@ class Consumer(Generic[T]):
             except BusError as unsent:
                 log.warning("the error was not sent to %s: %s", delivery.sender, unsent)
         else:
-            self.settlements.retry_later(delivery.entry_id, delivery.attempt, None, reason)
+            self.settlements.retry_later(delivery, None, reason)
+
+    async def stop(self) -> None:
+        """Take no more deliveries, and hand those that were read ahead back at once.
+
+        Those in the hands of handlers are still to be settled; the consumer lives on for them.
+        """
+        self._fetching.cancel()
+        await self._fetched.wait()
+        self._prefetch.drop()
+        self._prefetch.close()
+        try:
+            await self._give_back_unheld(self._prefetch.held)
+        except BusError as error:
+            log.warning("%s could not hand deliveries back yet: %s", self.name, error)
+
+    async def keep_alive(self) -> None:
+        """Beat and settle, where the tasks that otherwise do were cancelled with the caller."""
+
+        async def beat() -> None:
+            while True:
+                try:
+                    await self._beat()
+                except (*AWAY, BusError) as error:
+                    log.debug("heartbeat failed: %r", error)
+                await anyio.sleep(self._ttl / 3)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(beat)
+            tasks.start_soon(self.settlements.run)
 
     # the tasks
 
     @asynccontextmanager
     async def consuming(self) -> "AsyncGenerator[Consumer[T]]":
         """Be a member of the group until the context ends; then hand back what is unhandled."""
-        await self._ensure_group()
+        await self._membership.enter()
         beat = Beat(self._ttl / 3, self._beat)
-        await self._bus.link.retrying(self._beat)
-        await self._bus.holdings.add_consumer(self.name, f"{self._base}:consumers:{self._group}")
+        consumers = self._keys.consumers(self._membership.group)
+        await self._bus.holdings.add_consumer(self.name, consumers)
         self._bus.pump.add(beat)
         try:
-            async with background(self._read, self._tend, self.settlements.run):
+            async with background(self._fetch, self.settlements.run):
                 yield self
         finally:
             self._bus.pump.remove(beat)
@@ -180,84 +239,66 @@ class Consumer(Generic[T]):
             await self.settlements.flush()
             await self._give_back_unheld(set())
             await self.settlements.trim()
-            await self._bus.link.call("ZREM", f"{self._base}:consumers:{self._group}", self.name)
+            await self._membership.leave()
         except (*AWAY, BusError) as error:
             log.warning(
                 "%s could not hand back its deliveries of %s (%s): they go to others in %g s",
                 self.name,
-                self._base,
+                self._keys.stream,
                 error,
                 self._ttl,
             )
 
     async def _beat(self) -> None:
-        alive = await self._bus.link.run_once(
-            _ALIVE, [f"{self._base}:consumers:{self._group}"], [self.name, int(self._ttl * 1000)]
-        )
-        self._lapsed = self._lapsed or (not alive and bool(self._buffer))
+        alive = await self._membership.beat()
+        self._lapsed = self._lapsed or (not alive and bool(self._prefetch.entries))
+
+    async def _fetch(self) -> None:
+        try:
+            with self._fetching:
+                async with background(self._read, self._tend):
+                    await anyio.sleep_forever()
+        finally:
+            self._fetched.set()
 
     async def _read(self) -> None:
         delays = backoff()
         while True:
             try:
-                async with self._bus.link.dedicated(self._base) as connection:
+                async with self._bus.link.dedicated(self._keys.stream) as connection:
                     # A reply that was lost with a connection left entries that nobody holds.
-                    await self._give_back_unheld(self._held)
+                    await self._give_back_unheld(self._prefetch.held)
                     while True:
-                        await self._have_room()
+                        await self._prefetch.need()
                         await self._read_once(connection)
                         delays = backoff()
             except AWAY as error:
-                log.debug("reading %s interrupted: %r", self._base, error)
+                log.debug("reading %s interrupted: %r", self._keys.stream, error)
                 await anyio.sleep(next(delays))
-
-    @property
-    def _has_room(self) -> bool:
-        if self._prefetch == 0:
-            return self._asking > len(self._buffer)
-        return len(self._buffer) <= self._prefetch // 2
-
-    @property
-    def _room_for(self) -> int:
-        """How many deliveries are to be read now."""
-        return max(0, (self._prefetch or self._asking) - len(self._buffer))
-
-    async def _have_room(self) -> None:
-        while not self._has_room:
-            self._room = anyio.Event()
-            await self._room.wait()
+            except ServerRefused as error:
+                await self._membership.heal(error)
 
     async def _read_once(self, connection: BaseConnection) -> None:
-        try:
-            result = await self._bus.link.ask(
-                connection,
-                b"XREADGROUP",
-                b"GROUP",
-                self._group,
-                self.name,
-                b"COUNT",
-                max(1, self._room_for),
-                b"BLOCK",
-                int(BLOCK * 1000),
-                b"STREAMS",
-                self._base,
-                b">",
-                timeout=BLOCK + self._bus.link.reply_timeout,
-                blocking=True,
-            )
-        except ServerRefused as error:
-            await self._heal(error)
-            return
+        result = await self._bus.link.ask(
+            connection,
+            b"XREADGROUP",
+            b"GROUP",
+            self._group,
+            self.name,
+            b"COUNT",
+            max(1, self._prefetch.room),
+            b"BLOCK",
+            int(BLOCK * 1000),
+            b"STREAMS",
+            self._keys.stream,
+            b">",
+            timeout=BLOCK + self._bus.link.reply_timeout,
+            blocking=True,
+        )
         if result:
             rows = result.values() if isinstance(result, dict) else [pair[1] for pair in result]
             for entries in rows:
-                self._receive((entry[0].decode(), entry[1], 1) for entry in entries)
-
-    def _receive(self, entries: Any) -> None:
-        for entry in entries:
-            self._buffer.append(entry)
-            self._held.add(entry[0])
-        self._arrived.set()
+                self._prefetch.receive(Entry(entry[0].decode(), entry[1]) for entry in entries)
 
     async def _tend(self) -> None:
         while True:
@@ -265,17 +306,17 @@ class Consumer(Generic[T]):
             try:
                 wait = await self._tend_once()
             except AWAY as error:
-                log.debug("tending %s interrupted: %r", self._base, error)
+                log.debug("tending %s interrupted: %r", self._keys.stream, error)
             except ServerFull as error:
                 await self._make_room(error)
             except ServerRefused as error:
-                await self._heal(error)
+                await self._membership.heal(error)
             await anyio.sleep(wait)
 
     async def _make_room(self, error: ServerFull) -> None:
         """Drop what is done with: while there is no room, nothing else of tending can be done."""
         if not self._full:
-            log.warning("retries and delayed messages of %s have to wait: %s", self._base, error)
+            log.warning("retries and delays in %s have to wait: %s", self._keys.stream, error)
         self._full = True
         with contextlib.suppress(*AWAY):
             await self.settlements.trim()
@@ -284,104 +325,30 @@ class Consumer(Generic[T]):
         """Take over what is due; return the seconds until the next look."""
         if self._lapsed:
             await self._start_over()
-        claimed, due = await self._bus.link.run_once(
-            _TEND,
-            [
-                self._base,
-                f"{self._base}:delayed",
-                f"{self._base}:retry:{self._group}",
-                f"{self._base}:consumers:{self._group}",
-                f"{self._base}:watch:{self._group}",
-            ],
-            [
-                self._group,
-                self.name,
-                self._room_for,
-                int(self._ttl * 1000),
-                int(GAP * 1000),
-                int(GRACE * 1000),
-            ],
-        )
-        if claimed:
-            self._receive((row[0].decode(), row[1], int(row[2])) for row in claimed)
+        tended = await self._membership.tend(self._prefetch.room)
+        if tended.claimed:
+            self._prefetch.receive(tended.claimed)
+        for due in tended.schedules:
+            await fire(self._bus.link, self._keys, due)
         self._full = False
         await self.settlements.trim()
-        return min(TEND, max(0.01, due / 1000)) if due >= 0 else TEND
+        return TEND if tended.due_in is None else min(TEND, max(0.01, tended.due_in))
 
     async def _start_over(self) -> None:
         """Forget what was read ahead: while this process was suspended, it counted as dead."""
         self._lapsed = False
-        stale = [entry[0] for entry in self._buffer]
-        self._buffer.clear()
-        self._room.set()
+        stale = self._prefetch.drop()
         log.warning(
             "%s was without heartbeat for over %g s: gave %d deliveries of %s back",
             self.name,
             self._ttl,
             len(stale),
-            self._base,
+            self._keys.stream,
         )
         await self.settlements.give_back(stale, handled=False)
-        self._held.difference_update(stale)
 
     async def _give_back_unheld(self, held: set[str]) -> None:
         """Return to the group what is pending here and not in `held`."""
-        after = "-"
-        while True:
-            rows = await self._bus.link.retrying(
-                lambda after=after: self._bus.link.call(  # type: ignore[misc]
-                    "XPENDING", self._base, self._group, after, "+", 1000, self.name
-                )
-            )
-            ids = [row[0].decode() for row in rows]
-            lost = [entry_id for entry_id in ids if entry_id not in held]
-            if lost:
-                await self.settlements.give_back(lost, handled=False)
-            if len(ids) < 1000:
-                return
-            after = f"({ids[-1]}"
-
-    async def _ensure_group(self) -> bool:
-        """Make the stream and the group where they do not exist; return whether they were made."""
-
-        async def create() -> bool:
-            try:
-                await self._bus.link.call(
-                    "XGROUP", "CREATE", self._base, self._group, "0", "MKSTREAM"
-                )
-            except ServerRefused as error:
-                # One that is full says so first, and whether there is a group only when asked.
-                if "already exists" in str(error) or (
-                    isinstance(error, ServerFull) and await self._has_group()
-                ):
-                    return False
-                raise
-            return True
-
-        return await self._bus.link.retrying(create)
-
-    async def _has_group(self) -> bool:
-        try:
-            await self._bus.link.call("XINFO", "CONSUMERS", self._base, self._group)
-        except ServerRefused:
-            return False
-        return True
-
-    async def _heal(self, error: ServerRefused) -> None:
-        if isinstance(error, ServerFull):
-            # Consuming is what makes room: stay, and go on once there is some.
-            log.warning("%s waits: %s", self._base, error)
-            await anyio.sleep(FULL)
-            return
-        text = str(error)
-        # The driver drops the error's code, and the server writes it now so, now so.
-        if "NOGROUP" in text or "no such key" in text.lower() or "no such consumer" in text.lower():
-            if await self._ensure_group():
-                log.error(
-                    "%s or its group %s was gone (flushed, deleted or evicted): made again; "
-                    "what it held is lost",
-                    self._base,
-                    self._group,
-                )
-            return
-        raise error
+        pending = await self._membership.pending()
+        lost = [entry_id for entry_id in pending if entry_id not in held]
+        await self.settlements.give_back(lost, handled=False)

@@ -4,7 +4,7 @@ import random
 import time
 from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 import anyio
 
@@ -14,6 +14,7 @@ from .inbox import inbox_of
 from .keys import check_name, check_names
 from .queue import Queue
 from .request import deadline_in, request
+from .rules import QueueOptions
 from .topic import Topic
 
 if TYPE_CHECKING:
@@ -39,9 +40,9 @@ class Correspondent:
         """Like `Bus.topic`, with this agent as the sender."""
         return self.bus.topic(name, body_type, sender=self.id)
 
-    def queue(self, name: str, body_type: type[T], *, max_deliveries: int = 5) -> Queue[T]:
+    def queue(self, name: str, body_type: type[T], **rules: Unpack[QueueOptions]) -> Queue[T]:
         """Like `Bus.queue`, with this agent as the sender."""
-        return self.bus.queue(name, body_type, max_deliveries=max_deliveries, sender=self.id)
+        return self.bus.queue(name, body_type, sender=self.id, **rules)
 
     async def send(self, to: str, body: object) -> str:
         """Put `body` into the inbox of the agent `to`, who need not be present now.

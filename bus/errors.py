@@ -23,6 +23,32 @@ class ServerFull(ServerRefused):
     """Redis has no memory or no disk left for anything new: it refuses what it would take later."""
 
 
+class QueueFull(BusError):
+    """A bounded queue has no room for the message, which was not put."""
+
+
+class NotDurable(BusError):
+    """A message is in its stream, and was not as safe in time as the caller asked for.
+
+    Attributes:
+        fsynced: Whether the server is known to have it on disk.
+        replicas: How many replicas were known to have it.
+    """
+
+    def __init__(self, message: str, *, fsynced: bool = False, replicas: int = 0) -> None:
+        super().__init__(message)
+        self.fsynced = fsynced
+        self.replicas = replicas
+
+
+class DeliveryLost(BusError):
+    """A delivery went to another consumer before it was settled: this one was taken for dead."""
+
+
+class InvalidSchedule(BusError, ValueError):
+    """Not a cron expression, or not a time zone."""
+
+
 class InvalidName(BusError, ValueError):
     """A name (agent, queue, topic, lock, namespace) that the bus does not accept."""
 

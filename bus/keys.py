@@ -58,6 +58,46 @@ def check_pattern(kind: str, pattern: str) -> str:
     return pattern
 
 
+class QueueKeys:
+    """Key names of one queue: all in the slot of its stream.
+
+    Args:
+        stream: Key of the stream, with its hash tag.
+    """
+
+    def __init__(self, stream: str) -> None:
+        self.stream = stream
+        #: Zset of messages by the time they are due.
+        self.delayed = f"{stream}:delayed"
+        #: Stream of dead letters.
+        self.dead = f"{stream}:dead"
+        #: Hash of counters.
+        self.counts = f"{stream}:counts"
+        #: Hash from key to the entry that is the head of its lane; the prefix of the lanes.
+        self.lanes = f"{stream}:lanes"
+        self.lane = f"{stream}:lane:"
+        #: Prefix of the dedupe ids.
+        self.dedupe = f"{stream}:dedupe:"
+        #: Hash of schedules, and zset of their names by the time they are due.
+        self.schedules = f"{stream}:schedules"
+        self.scheduled = f"{stream}:scheduled"
+
+    def producer(self, producer: str) -> str:
+        return f"{self.stream}:producer:{producer}"
+
+    def retry(self, group: str) -> str:
+        return f"{self.stream}:retry:{group}"
+
+    def consumers(self, group: str) -> str:
+        return f"{self.stream}:consumers:{group}"
+
+    def kills(self, group: str) -> str:
+        return f"{self.stream}:kills:{group}"
+
+    def watch(self, group: str) -> str:
+        return f"{self.stream}:watch:{group}"
+
+
 class Keys:
     """Key names of one namespace.
 

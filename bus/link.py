@@ -130,6 +130,11 @@ class Link:
         """The Cluster behind the URL, or None where it is none."""
         return self._route if isinstance(self._route, Cluster) else None
 
+    @property
+    def tasks(self) -> TaskGroup:
+        """Tasks that end with the link, and not when those who use it are cancelled."""
+        return self._connector.running()
+
     # one command
 
     async def connection(self, key: Key | None) -> BaseConnection:

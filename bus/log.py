@@ -196,12 +196,13 @@ def _entry(entry_id: str, fields: Any) -> LogEntry:
         return LogEntry(entry_id, None, raw, str(error))
 
 
-def message_of(fields: Any) -> bytes | None:
-    """The encoded envelope among a stream entry's fields, or None."""
-    pairs = list(fields.items()) if isinstance(fields, dict) else None
-    if pairs is not None:
-        return next((value for name, value in pairs if name == b"e"), None)
+def message_of(fields: Any, field: bytes = b"e") -> bytes | None:
+    """The encoded envelope (or another field) among a stream entry's fields, or None."""
+    if isinstance(fields, dict):
+        return next((value for name, value in fields.items() if name == field), None)
+    if fields and fields[0] == field:
+        return bytes(fields[1])
     for place in range(0, len(fields or ()), 2):
-        if fields[place] == b"e":
+        if fields[place] == field:
             return bytes(fields[place + 1])
     return None

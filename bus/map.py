@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 log = logging.getLogger("argentbus.map")
 
-_PUT: Final = Script("map_put", "growing", "entries", "repeated")
-_DELETE: Final = Script("map_delete", "growing", "entries", "repeated")
-_GET: Final = Script("map_get", "growing", "entries")
-_PAGE: Final = Script("map_page", "growing", "entries")
+_PUT: Final = Script("map_put", "growing", "map_entries", "repeated")
+_DELETE: Final = Script("map_delete", "growing", "map_entries", "repeated")
+_GET: Final = Script("map_get", "growing", "map_entries")
+_PAGE: Final = Script("map_page", "growing", "map_entries")
 
 #: Changes kept for watches that were away, unless `Bus.map` is told otherwise.
 MOST_CHANGES: Final = 10_000

@@ -3,23 +3,30 @@
 import logging
 import random
 from collections import deque
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import anyio
 
-from .errors import BusUnavailable, ServerRefused
+from .errors import BusUnavailable, DeliveryLost, ServerRefused
+from .keys import QueueKeys
 from .link import Link
 from .script import Script
 
-_ACK: Final = Script("ack")
+if TYPE_CHECKING:
+    from .delivery import Delivery
+
+_ACK: Final = Script("ack", "queue_entries")
 _RETRY: Final = Script("retry")
-_BURY: Final = Script("bury")
+_BURY: Final = Script("bury", "queue_entries")
 
 log = logging.getLogger("argentbus.queue")
 
 #: Acks that travel in one call (Lua's `unpack` takes no more than about 8000 values).
 MOST_ACKS: Final = 1000
+
+#: Burials that travel in one call: each copies a message.
+MOST_BURIALS: Final = 100
 
 #: Dead letters kept for a queue; the oldest go first.
 MOST_DEAD: Final = 100_000
@@ -30,14 +37,23 @@ def retry_delay(attempt: int, first: float = 0.5, most: float = 60.0) -> float:
     return min(most, first * 2.0 ** min(attempt - 1, 30)) * random.uniform(0.5, 1.0)  # noqa: S311
 
 
+class _Burial(NamedTuple):
+    entry_id: str
+    attempt: int
+    reason: str
+    kills: str
+    refused: bool
+
+
 class _Batch:
-    __slots__ = ("acks", "burials", "done", "error", "retries", "returns")
+    __slots__ = ("acks", "burials", "done", "error", "lost", "retries", "returns")
 
     def __init__(self) -> None:
         self.acks: list[str] = []
         self.returns: list[str] = []
         self.retries: list[tuple[str, float]] = []
-        self.burials: list[tuple[str, int, str]] = []
+        self.burials: list[_Burial] = []
+        self.lost: set[str] = set()
         self.done = anyio.Event()
         self.error: Exception | None = None
 
@@ -50,14 +66,13 @@ class _Batch:
         yield from self.acks
         yield from self.returns
         yield from (entry_id for entry_id, _ in self.retries)
-        yield from (entry_id for entry_id, _, _ in self.burials)
+        yield from (burial.entry_id for burial in self.burials)
 
 
 class Settlements:
     """What a consumer has settled and Redis may not know yet.
 
     Args:
-        base: Key of the stream.
         max_deliveries: After so many, a retry becomes a burial.
         held: Entry ids that this consumer answers for; settled ones are removed from it.
     """
@@ -65,14 +80,14 @@ class Settlements:
     def __init__(
         self,
         link: Link,
-        base: str,
+        keys: QueueKeys,
         group: str,
         consumer: str,
         max_deliveries: int,
         held: set[str],
     ) -> None:
         self._link = link
-        self._base = base
+        self._keys = keys
         self._group = group
         self._consumer = consumer
         self._max_deliveries = max_deliveries
@@ -86,34 +101,54 @@ class Settlements:
     # what a delivery calls
 
     def ack_later(self, entry_id: str) -> None:
-        self._open.acks.append(entry_id)
-        self._work.set()
+        # The first one of a batch has set it: on the hot path, not once more for each.
+        acks = self._open.acks
+        if not acks:
+            self._work.set()
+        acks.append(entry_id)
 
     def return_later(self, entry_id: str) -> None:
         self._open.returns.append(entry_id)
         self._work.set()
 
-    def bury_later(self, entry_id: str, attempt: int, reason: str) -> None:
-        self._open.burials.append((entry_id, attempt, reason))
+    def bury_later(
+        self,
+        entry_id: str,
+        attempt: int,
+        reason: str,
+        *,
+        kills: str = "",
+        refused: bool = False,
+    ) -> None:
+        self._open.burials.append(_Burial(entry_id, attempt, reason, kills, refused))
         self._work.set()
 
-    def retry_later(self, entry_id: str, attempt: int, delay: float | None, reason: str) -> None:
-        if attempt >= self._max_deliveries:
-            self.bury_later(entry_id, attempt, f"{reason} (attempt {attempt}, the last)")
+    def retry_later(self, delivery: "Delivery[Any]", delay: float | None, reason: str) -> None:
+        failures = delivery.failures
+        if failures >= self._max_deliveries:
+            reason = f"{reason} (attempt {delivery.attempt}, the last)"
+            self.bury_later(delivery.entry_id, delivery.attempt, reason, kills=delivery.evidence)
             return
-        self._open.retries.append((entry_id, retry_delay(attempt) if delay is None else delay))
+        delay = retry_delay(failures) if delay is None else delay
+        self._open.retries.append((delivery.entry_id, delay))
         self._work.set()
 
     async def ack(self, entry_id: str) -> None:
         self.ack_later(entry_id)
+        batch = self._open
+        await self._confirmed(batch)
+        if entry_id in batch.lost:
+            raise DeliveryLost(
+                f"entry {entry_id} of {self._keys.stream} is in another consumer's hands: this one "
+                "was without heartbeat for longer than its TTL, and taken for dead"
+            )
+
+    async def retry(self, delivery: "Delivery[Any]", delay: float | None, reason: str) -> None:
+        self.retry_later(delivery, delay, reason)
         await self._confirmed(self._open)
 
-    async def retry(self, entry_id: str, attempt: int, delay: float | None, reason: str) -> None:
-        self.retry_later(entry_id, attempt, delay, reason)
-        await self._confirmed(self._open)
-
-    async def bury(self, entry_id: str, attempt: int, reason: str) -> None:
-        self.bury_later(entry_id, attempt, reason)
+    async def bury(self, delivery: "Delivery[Any]", reason: str) -> None:
+        self.bury_later(delivery.entry_id, delivery.attempt, reason, kills=delivery.evidence)
         await self._confirmed(self._open)
 
     async def _confirmed(self, batch: _Batch) -> None:
@@ -145,10 +180,12 @@ class Settlements:
                     await self._send(batch)
                 except ServerRefused as error:
                     batch.error = error
-                    log.warning("settling deliveries of %s failed: %s", self._base, error)
+                    log.warning("settling deliveries of %s failed: %s", self._keys.stream, error)
                 except BusUnavailable as error:
                     batch.error = error
-                    log.warning("settling deliveries of %s is put off: %s", self._base, error)
+                    log.warning(
+                        "settling deliveries of %s is put off: %s", self._keys.stream, error
+                    )
                     batch.done.set()
                     self._work.set()
                     return
@@ -160,22 +197,33 @@ class Settlements:
         """Drop from the stream what every group is done with, if anything was acked lately."""
         if self._untrimmed:
             self._untrimmed = 0
-            await self._link.run(_ACK, [self._base], [self._group, 1])
+            await self._run_ack([], trim=True)
 
-    async def give_back(self, entry_ids: list[str], *, handled: bool, delay: float = 0.0) -> None:
-        """Have deliveries of this consumer delivered again to the group."""
-        for start in range(0, len(entry_ids), MOST_ACKS):
+    async def give_back(self, entry_ids: Iterable[str], *, handled: bool) -> None:
+        """Have deliveries of this consumer delivered again to the group, now."""
+        await self._retry([(entry_id, 0.0) for entry_id in entry_ids], handled=handled)
+
+    async def _retry(self, retries: Sequence[tuple[str, float]], *, handled: bool) -> None:
+        for start in range(0, len(retries), MOST_ACKS):
+            pairs = [
+                word
+                for entry_id, delay in retries[start : start + MOST_ACKS]
+                for word in (entry_id, int(delay * 1000))
+            ]
             await self._link.run(
                 _RETRY,
-                [self._base, f"{self._base}:retry:{self._group}"],
-                [
-                    self._group,
-                    self._consumer,
-                    int(delay * 1000),
-                    int(handled),
-                    *entry_ids[start : start + MOST_ACKS],
-                ],
+                [self._keys.stream, self._keys.retry(self._group)],
+                [self._group, self._consumer, int(handled), *pairs],
             )
+
+    async def _run_ack(self, entry_ids: list[str], *, trim: bool) -> set[str]:
+        keys = self._keys
+        lost = await self._link.run(
+            _ACK,
+            [keys.stream, keys.counts, keys.lanes, keys.kills(self._group)],
+            [self._group, self._consumer, keys.lane, int(trim), *entry_ids],
+        )
+        return {entry_id.decode() for entry_id in lost}
 
     async def _send(self, batch: _Batch) -> None:
         for start in range(0, len(batch.acks), MOST_ACKS):
@@ -184,15 +232,28 @@ class Settlements:
             trim = self._untrimmed >= MOST_ACKS
             if trim:
                 self._untrimmed = 0
-            await self._link.run(_ACK, [self._base], [self._group, int(trim), *ids])
-        if batch.returns:
-            await self.give_back(batch.returns, handled=True)
-        for entry_id, delay in batch.retries:
-            await self.give_back([entry_id], handled=True, delay=delay)
-        for entry_id, attempt, reason in batch.burials:
-            await self._link.run(
-                _BURY,
-                [self._base, f"{self._base}:dead", f"{self._base}:retry:{self._group}"],
-                [self._group, entry_id, reason[:2000], attempt, MOST_DEAD],
-            )
-            self._untrimmed += 1
+            batch.lost |= await self._run_ack(ids, trim=trim)
+        await self._retry([*((one, 0.0) for one in batch.returns), *batch.retries], handled=True)
+        for start in range(0, len(batch.burials), MOST_BURIALS):
+            await self._bury(batch.burials[start : start + MOST_BURIALS])
+
+    async def _bury(self, burials: list[_Burial]) -> None:
+        keys, group = self._keys, self._group
+        words = [
+            word
+            for one in burials
+            for word in (one.entry_id, one.reason[:2000], one.attempt, one.kills, int(one.refused))
+        ]
+        await self._link.run(
+            _BURY,
+            [
+                keys.stream,
+                keys.dead,
+                keys.retry(group),
+                keys.kills(group),
+                keys.counts,
+                keys.lanes,
+            ],
+            [group, keys.lane, MOST_DEAD, *words],
+        )
+        self._untrimmed += len(burials)

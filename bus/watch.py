@@ -17,8 +17,8 @@ from .script import Script
 T = TypeVar("T")
 log = logging.getLogger("argentbus.map")
 
-_SNAPSHOT: Final = Script("map_snapshot", "growing", "entries")
-_REAP: Final = Script("map_reap", "growing", "entries")
+_SNAPSHOT: Final = Script("map_snapshot", "growing", "map_entries")
+_REAP: Final = Script("map_reap", "growing", "map_entries")
 
 #: Changes read in one call.
 _READ: Final = 500

@@ -1,4 +1,4 @@
-"""`argentbus queues`: depth, lag and dead letters of every queue; replay."""
+"""`argentbus queues`: depth, lag and age of every queue; dead letters shown, replayed, purged."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,7 +22,6 @@ from bus import (
     ServerRefused,
     UndecodableMessage,
 )
-from bus.envelope import unwrap
 from presence.text import clean, moment
 from storage.config import StorageConfig
 
@@ -54,21 +53,76 @@ def dead(config: StorageConfig, queue: str, limit: int, as_json: bool) -> None:
 
 @queues.command()
 @click.argument("queue")
-@click.argument("ids", nargs=-1, metavar="[ID]...")
-@click.option("--all", "everything", is_flag=True, help="Every dead letter there is now.")
+@click.argument("dead_id", metavar="ID")
+@with_config
+@json_option
+def show(config: StorageConfig, queue: str, dead_id: str, as_json: bool) -> None:
+    """Show one dead letter of QUEUE, with its envelope and its body."""
+    _check_ids((dead_id,))
+    run(_show, config, queue, dead_id, as_json)
+
+
+_ids_argument = click.argument("ids", nargs=-1, metavar="[ID]...")
+_all_option = click.option("--all", "everything", is_flag=True, help="Every one there is now.")
+_group_option = click.option("--group", help="With --all: of this consumer group only.")
+
+
+@queues.command()
+@click.argument("queue")
+@_ids_argument
+@_all_option
+@_group_option
 @with_config
 @json_option
 def replay(
-    config: StorageConfig, queue: str, ids: tuple[str, ...], everything: bool, as_json: bool
+    config: StorageConfig,
+    queue: str,
+    ids: tuple[str, ...],
+    everything: bool,
+    group: str | None,
+    as_json: bool,
 ) -> None:
-    """Put dead letters of QUEUE back into it, by their ids (see `dead`) or with --all."""
+    """Put dead letters of QUEUE back, by their ids (see `dead`) or with --all.
+
+    Each goes to the consumer group that gave it up, and to no other.
+    """
+    _check_choice(ids, everything, group)
+    run(_move, config, queue, ids, group, "replayed", as_json)
+
+
+@queues.command()
+@click.argument("queue")
+@_ids_argument
+@_all_option
+@_group_option
+@with_config
+@json_option
+def purge(
+    config: StorageConfig,
+    queue: str,
+    ids: tuple[str, ...],
+    everything: bool,
+    group: str | None,
+    as_json: bool,
+) -> None:
+    """Drop dead letters of QUEUE for good, by their ids (see `dead`) or with --all."""
+    _check_choice(ids, everything, group)
+    run(_move, config, queue, ids, group, "purged", as_json)
+
+
+def _check_choice(ids: tuple[str, ...], everything: bool, group: str | None) -> None:
     if bool(ids) == everything:
         raise click.UsageError("say which dead letters: their ids, or --all")
+    if group is not None and ids:
+        raise click.UsageError("--group goes with --all: an id names one dead letter anyway")
+    _check_ids(ids)
+
+
+def _check_ids(ids: tuple[str, ...]) -> None:
     for one in ids:
         number, _, sequence = one.partition("-")
         if not (number.isascii() and number.isdigit() and sequence.isdigit()):
             raise click.BadParameter(f"{one!r} is not an id such as 1700000000000-0")
-    run(_replay, config, queue, ids, as_json)
 
 
 async def _list(config: StorageConfig, as_json: bool) -> None:
@@ -100,31 +154,59 @@ async def _dead(config: StorageConfig, name: str, limit: int, as_json: bool) -> 
         click.echo(_words(letter))
 
 
-async def _replay(config: StorageConfig, name: str, ids: tuple[str, ...], as_json: bool) -> None:
+async def _show(config: StorageConfig, name: str, dead_id: str, as_json: bool) -> None:
     async with _existing(config, name) as queue:
-        chosen = list(ids) or await _ids(queue)
-        replayed = 0
-        for start in range(0, len(chosen), PAGE):
-            replayed += await queue.replay(*chosen[start : start + PAGE])
+        letter = await queue.dead_letter(dead_id)
+    if letter is None:
+        raise _not_there(name, 1)
     if as_json:
-        print_json({"queue": name, "asked": len(chosen), "replayed": replayed})
-    else:
-        click.echo(f"{replayed} of {len(chosen)} dead letters were put back into {name}.")
-    if replayed < len(ids):
-        raise NoSuchQueue(
-            f"{len(ids) - replayed} of the ids are not (or no longer) dead letters of {name}: "
-            f"see `argentbus queues dead {name}`"
+        print_json(_record(letter))
+        return
+    click.echo(_words(letter))
+    click.echo(
+        f"    of group {clean(letter.group, 128) or '-'}, entry {clean(letter.entry_id, 60)}"
+    )
+    if letter.key is not None:
+        click.echo(f"    under the key {clean(letter.key, 128)}")
+    for kill in letter.kills:
+        click.echo(f"    died with it: {clean(str(kill), 200)}")
+    record = _record(letter)
+    if "body" in record:
+        click.echo(
+            clean(msgspec.json.format(msgspec.json.encode(record["body"])).decode(), 100_000)
         )
 
 
-async def _ids(queue: Queue[object]) -> list[str]:
-    """The ids of all dead letters there are now: what dies again meanwhile is not among them."""
-    ids: list[str] = []
-    page = await queue.dead_letters(limit=PAGE)
-    while page:
-        ids += [letter.id for letter in page]
-        page = await queue.dead_letters(limit=PAGE, after=ids[-1])
-    return ids
+async def _move(
+    config: StorageConfig,
+    name: str,
+    ids: tuple[str, ...],
+    group: str | None,
+    done: str,
+    as_json: bool,
+) -> None:
+    async with _existing(config, name) as queue:
+        if ids:
+            moved = await (queue.replay(*ids) if done == "replayed" else queue.purge(*ids))
+        elif done == "replayed":
+            moved = await queue.replay_all(group=group)
+        else:
+            moved = await queue.purge_all(group=group)
+    asked = len(ids) or moved
+    if as_json:
+        print_json({"queue": name, "asked": asked, done: moved})
+    else:
+        where = f"put back into {name}" if done == "replayed" else f"dropped from {name}"
+        click.echo(f"{moved} of {asked} dead letters were {where}.")
+    if moved < asked:
+        raise _not_there(name, asked - moved)
+
+
+def _not_there(name: str, number: int) -> NoSuchQueue:
+    return NoSuchQueue(
+        f"{number} of the ids are not (or no longer) dead letters of {name}: "
+        f"see `argentbus queues dead {name}`"
+    )
 
 
 @asynccontextmanager
@@ -141,11 +223,12 @@ async def _existing(config: StorageConfig, name: str) -> AsyncIterator[Queue[obj
 def _record(letter: DeadLetter) -> dict[str, Any]:
     record: dict[str, Any] = msgspec.to_builtins(letter)
     record["bytes"] = len(record.pop("message"))
+    record["kills"] = [{"consumer": kill.consumer, "at": kill.at} for kill in letter.kills]
     try:
-        envelope = unwrap(letter.message)
-        body = msgspec.msgpack.decode(envelope.body)
+        envelope = letter.envelope()
+        body: object = letter.body()
         msgspec.json.encode(body)
-    except (UndecodableMessage, msgspec.MsgspecError, UnicodeError, TypeError, ValueError):
+    except (UndecodableMessage, msgspec.MsgspecError, RecursionError, TypeError, ValueError):
         # Garbled bytes are the likeliest thing to find here: shown as they are.
         return record | {"hex": letter.message[:200].hex()}
     return record | {
@@ -175,23 +258,35 @@ def _words(letter: DeadLetter) -> str:
 def _table(found: list[QueueStatistics]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bright_black")
     table.add_column("queue")
-    for title in ("length", "delayed", "dead"):
+    for title in ("length", "delayed", "parked", "refused", "dead"):
         table.add_column(title, justify="right")
     table.add_column("group")
-    for title in ("pending", "lag", "consumers"):
+    for title in ("pending", "lag", "oldest", "consumers"):
         table.add_column(title, justify="right")
     for queue in found:
         cells: list[str | Text] = [
             Text(clean(queue.name, 128), style="bold"),
             str(queue.length),
             str(queue.delayed),
+            str(queue.parked),
+            str(queue.refused),
             Text(str(queue.dead), style="bold red" if queue.dead else ""),
         ]
         for group in queue.groups:
             lag = "?" if group.lag is None else str(group.lag)
-            numbers = (str(group.pending), lag, str(group.consumers))
+            numbers = (str(group.pending), lag, _age(group.oldest_age), str(group.consumers))
             table.add_row(*cells, Text(clean(group.name, 128)), *numbers)
-            cells = ["", "", "", ""]
+            cells = ["", "", "", "", "", ""]
         if not queue.groups:
-            table.add_row(*cells, "(nobody)", "", "", "")
+            table.add_row(*cells, "(nobody)", "", "", _age(queue.oldest_age), "")
     return table
+
+
+def _age(seconds: float | None) -> str:
+    """How long something waits, in its largest unit."""
+    if seconds is None:
+        return ""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.1f} s"

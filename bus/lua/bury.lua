@@ -1,16 +1,38 @@
--- Move one delivery to the dead letters, with the reason. Repeating it has no effect.
--- KEYS  stream, dead-letter stream, the group's retry zset
--- ARGV  group, entry id, reason, attempts, most dead letters kept
-if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1) == 0 then return 0 end
-local entry = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])[1]
-local fields = entry and entry[2] or {}
-local letter = {'reason', ARGV[3], 'attempts', ARGV[4], 'group', ARGV[1], 'entry', ARGV[2]}
--- The message's own fields come last and as they were, also where they are not ours.
--- Of one that nobody of us wrote, as much as Lua can pass on.
-for i = 1, math.min(#fields, 4000) do letter[#letter + 1] = fields[i] end
--- Copied before it is acknowledged: a script that fails is not undone, and where the dead letters
--- cannot be written the message has to stay pending.
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], '*', unpack(letter))
-redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
-redis.call('ZREM', KEYS[3], ARGV[2])
-return 1
+-- Move deliveries to the dead letters, with the reasons. Repeating it has no effect.
+-- KEYS  stream, dead-letter stream, the group's retry zset, the group's kills hash, counters,
+--       lanes' heads
+-- ARGV  group, prefix of the lanes, most dead letters kept, then for each: entry id, reason,
+--       attempts, which consumers it killed and when, whether it was refused unread (0 or 1)
+local q = {stream = KEYS[1], counts = KEYS[5], lanes = KEYS[6], lane = ARGV[2]}
+local group = ARGV[1]
+local buried, refused = {}, 0
+for i = 4, #ARGV, 5 do
+  local id = ARGV[i]
+  -- Redis at its maxmemory refuses a script whose first write could take memory, though what this
+  -- one does is what frees some: so the first write takes none.
+  redis.call('ZREM', KEYS[3], id)
+  redis.call('HDEL', KEYS[4], id)
+  if #redis.call('XPENDING', KEYS[1], group, id, id, 1) > 0 then
+    local entry = redis.call('XRANGE', KEYS[1], id, id)[1]
+    local fields = entry and entry[2] or {}
+    local letter = {'reason', ARGV[i + 1], 'attempts', ARGV[i + 2], 'group', group, 'entry', id,
+      'kills', ARGV[i + 3]}
+    -- The message's own fields come last and as they were, also where they are not ours.
+    -- Of one that nobody of us wrote, as much as Lua can pass on.
+    for n = 1, math.min(#fields, 4000) do letter[#letter + 1] = fields[n] end
+    -- Copied before it is acknowledged: a script that fails is not undone, and where the dead
+    -- letters cannot be written the message has to stay pending.
+    redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', unpack(letter))
+    redis.call('XACK', KEYS[1], group, id)
+    refused = refused + tonumber(ARGV[i + 4])
+    buried[#buried + 1] = id
+  end
+end
+if refused > 0 then redis.call('HINCRBY', KEYS[5], 'refused', refused) end
+if #buried > 0 and redis.call('HGET', KEYS[5], 'exact') then
+  local groups = groups_of(q)
+  for _, id in ipairs(buried) do
+    if done(q, groups, id) then remove(q, id) end
+  end
+end
+return #buried

@@ -1,5 +1,5 @@
 -- Delete a key of a map, once, if the version that stands is the one that is wanted.
--- KEYS, ARGV[1]  see entries.lua
+-- KEYS, ARGV[1]  see map_entries.lua
 -- ARGV  ..., key, sender, version wanted ('': any), tag of this write, ms since its first attempt
 --       ('' if this is it)
 -- Returns as map_put.lua does; the version is 0 where there was nothing to delete.

@@ -1,5 +1,5 @@
 -- Some of the records of a map.
--- KEYS, ARGV[1]  see entries.lua
+-- KEYS, ARGV[1]  see map_entries.lua
 -- ARGV  ..., cursor (0 at first), about how many
 -- Returns {cursor of the next page (0: that was the last), {key, record, ...}}
 reap(500)

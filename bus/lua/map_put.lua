@@ -1,5 +1,5 @@
 -- Put a value into a map, once, if the version that stands is the one that is wanted.
--- KEYS, ARGV[1]  see entries.lua
+-- KEYS, ARGV[1]  see map_entries.lua
 -- ARGV  ..., key, value (JSON), sender (JSON), version wanted ('': any, 0: no entry), TTL in ms (0:
 --       none), tag of this write, ms since its first attempt ('' if this is it)
 -- Returns {1, version, record} done; {0, version that stands, its record} refused;

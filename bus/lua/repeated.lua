@@ -1,4 +1,4 @@
--- Functions for the scripts that write maps (behind entries.lua): a write over a connection that
+-- Functions for the scripts that write maps (behind map_entries.lua): a write over a connection that
 -- broke is repeated under the same tag, and carried out once.
 -- The changes stream knows what was carried out. A repeated attempt also leaves its outcome at MARK,
 -- for an earlier attempt that was on its way and arrives only after it.

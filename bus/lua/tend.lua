@@ -1,13 +1,19 @@
 -- What keeps a queue moving; any live consumer may run it at any time.
---   1. delayed messages that are due enter the stream
+--   1. delayed messages that are due enter the stream; lanes whose head is gone go on
 --   2. deliveries whose retry is due are claimed by the caller
---   3. deliveries of consumers whose heartbeat is gone are claimed by the caller
--- KEYS  stream, delayed zset, the group's retry zset, the group's consumers zset, watch string
+--   3. deliveries of consumers whose heartbeat is gone are claimed by the caller, and who died of
+--      what is noted: in the group's kills hash, entry id -> '<consumer>@<ms> ... ><consumer>', where
+--      the last one is the consumer that has it in hand (lua/started.lua)
+-- KEYS  stream, delayed zset, the group's retry zset, the group's consumers zset, watch string, the
+--       group's kills hash, counters, lanes' heads, schedules hash, schedules zset by time
 -- ARGV  group, caller, room (how many deliveries the caller takes), TTL in ms for unknown consumers,
---       ms without a caller after which nobody is taken for dead at once, ms for which nobody is then
--- Returns {claimed = {{entry id, fields, attempts}...}, ms until something is due, or -1}
-local stream, delayed, retry, consumers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+--       ms without a caller after which nobody is taken for dead at once, ms for which nobody is
+--       then, prefix of the lanes
+-- Returns {claimed = {{entry id, fields, attempts, kills}...}, ms until something is due, or -1,
+--          {{name, schedule, when it was due}...} that are due, the time in ms}
+local stream, delayed, retry, consumers, kills = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[6]
 local group, me, room = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local q = {stream = stream, counts = KEYS[7], lanes = KEYS[8], lane = ARGV[7]}
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 
@@ -27,22 +33,56 @@ if not last or math.abs(now - last) > 400 then
 end
 
 for _, message in ipairs(redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, 500)) do
-  redis.call('XADD', stream, '*', 'e', message)
+  local cut = message:find('\n', 1, true) or 0
+  enter(q, message:sub(cut + 1), message:sub(1, math.max(cut - 1, 0)), '')
   redis.call('ZREM', delayed, message)
 end
 
+if redis.call('EXISTS', q.lanes) == 1 then
+  -- A head may have left with a deleted stream, or with a group that was the last to have it.
+  local groups = groups_of(q)
+  local look = redis.call('XLEN', stream) == 0 and 1000 or 20
+  for _, key in ipairs(redis.call('HRANDFIELD', q.lanes, look)) do
+    local head = redis.call('HGET', q.lanes, key)
+    if #redis.call('XRANGE', stream, head, head) == 0 then
+      advance(q, key)
+    elseif done(q, groups, head) then
+      remove(q, head)
+    end
+  end
+end
+
 local claimed = {}
-local function claim(id)
-  local entry = redis.call('XCLAIM', stream, group, me, 0, id)[1]
+-- Where `attempts` is given, the delivery to come is not another attempt.
+local function claim(id, attempts)
+  local options = attempts and {'RETRYCOUNT', attempts} or {}
+  local entry = redis.call('XCLAIM', stream, group, me, 0, id, unpack(options))[1]
   redis.call('ZREM', retry, id)
   if entry then
     local pending = redis.call('XPENDING', stream, group, id, id, 1)[1]
-    claimed[#claimed + 1] = {entry[1], entry[2], pending and pending[4] or 1}
+    claimed[#claimed + 1] = {entry[1], entry[2], pending and pending[4] or 1,
+      redis.call('HGET', kills, id) or ''}
   else
     -- The entry itself is gone from the stream: nothing is left to deliver.
     redis.call('XACK', stream, group, id)
+    redis.call('HDEL', kills, id)
   end
   room = room - 1
+end
+
+-- Note that a consumer died with a delivery. The first time it may have been read ahead only; from
+-- then on it counts where the consumer had it in hand. Returns whether it counts.
+local function blame(id, name)
+  local before = redis.call('HGET', kills, id)
+  local death = name .. '@' .. string.format('%.0f', now)
+  if not before then
+    redis.call('HSET', kills, id, death)
+    return true
+  end
+  local at = before:find('>' .. name, 1, true)
+  if not at or at + #name ~= #before then return false end
+  redis.call('HSET', kills, id, before:sub(1, at - 1) .. death)
+  return true
 end
 
 if room > 0 then
@@ -80,7 +120,9 @@ for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
         local batch = redis.call('XPENDING', stream, group, from, '+', 100, name)
         for _, row in ipairs(batch) do
           -- One that waits for its retry keeps waiting: others will claim it when it is due.
-          if room > 0 and not redis.call('ZSCORE', retry, row[1]) then claim(row[1]) end
+          if room > 0 and not redis.call('ZSCORE', retry, row[1]) then
+            claim(row[1], not blame(row[1], name) and row[4] or nil)
+          end
           from = '(' .. row[1]
         end
         left = #batch < 100
@@ -96,8 +138,15 @@ for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
   end
 end
 
+local due = {}
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[10], '-inf', now, 'LIMIT', 0, 20)) do
+  due[#due + 1] = {name, redis.call('HGET', KEYS[9], name) or '',
+    redis.call('ZSCORE', KEYS[10], name)}
+end
+
 due_at(redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')[2])
 due_at(redis.call('ZRANGE', retry, 0, 0, 'WITHSCORES')[2])
+if #due == 0 then due_at(redis.call('ZRANGE', KEYS[10], 0, 0, 'WITHSCORES')[2]) end
 local wait = -1
 if soonest then wait = math.max(0, soonest - now) end
-return {claimed, wait}
+return {claimed, wait, due, now}

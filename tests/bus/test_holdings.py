@@ -276,7 +276,7 @@ async def test_a_consumer_that_counted_as_dead_forgets_what_it_had_read_ahead(
     async with bus.join("holder", ttl=5.0), queue.consume("workers", ttl=60) as stale:
         for number in range(5):
             await queue.put(number)
-        await eventually(lambda: len(stale._buffer) == 5)
+        await eventually(lambda: len(stale._prefetch.entries) == 5)
         async with Bus.connect(redis_server.url, namespace=namespace) as other:
             async with other.queue("jobs", int).consume("workers") as fresh:
                 assert len(await settle(other, bus.holdings.estate)) == 1
@@ -284,7 +284,7 @@ async def test_a_consumer_that_counted_as_dead_forgets_what_it_had_read_ahead(
                     for number in range(5):
                         async with await anext(fresh) as delivery:
                             assert delivery.body == number
-                assert len(stale._buffer) == 5
+                assert len(stale._prefetch.entries) == 5
                 # Far sooner than its next heartbeat, which is due in 20 s.
                 bus.holdings.declared_dead()
-                await eventually(lambda: not stale._buffer, timeout=5)
+                await eventually(lambda: not stale._prefetch.entries, timeout=5)

@@ -72,6 +72,33 @@ async def test_dead_letters_are_shown_and_replayed(shell: Shell, bus: Bus, where
     assert (statistics.length, statistics.dead) == (3, 0)
 
 
+async def test_one_is_shown_in_full_and_some_or_all_are_purged(
+    shell: Shell, bus: Bus, where
+) -> None:
+    queue = bus.queue("reviews", Review)
+    await _bury(queue, "one", "two", "three")
+    letters = json.loads(shell.run("queues", "dead", "reviews", "--json", *where).stdout)
+    first = letters[0]["id"]
+    shown = json.loads(shell.run("queues", "show", "reviews", first, "--json", *where).stdout)
+    assert shown == letters[0]
+    assert (shown["group"], shown["kills"], shown["type"]) == ("readers", [], "Review")
+    words = shell.run("queues", "show", "reviews", first, *where).stdout
+    assert "of group readers" in words
+    assert "no good: one" in words
+    ended = shell.run("queues", "purge", "reviews", first, "--json", *where)
+    assert json.loads(ended.stdout) == {"queue": "reviews", "asked": 1, "purged": 1}
+    for command in ("show", "purge"):
+        said = shell.fails("queues", command, "reviews", first, *where)
+        assert "1 of the ids are not (or no longer) dead letters" in said
+    assert (
+        "0 of 0"
+        in shell.run("queues", "purge", "reviews", "--all", "--group", "others", *where).stdout
+    )
+    assert "2 of 2" in shell.run("queues", "purge", "reviews", "--all", *where).stdout
+    statistics = await queue.statistics()
+    assert (statistics.length, statistics.dead) == (0, 0)
+
+
 async def test_hostile_and_garbled_dead_letters_are_shown_harmlessly(
     shell: Shell, bus: Bus, where
 ) -> None:
