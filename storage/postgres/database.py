@@ -157,15 +157,19 @@ class PgDatabase:
     async def _begun(self, role: str, scope: str, begin: str) -> AsyncGenerator[Any]:
         with self.translated():
             connection = await self._pool.acquire()
+        ended = False
         try:
             with self.translated():
                 await connection.execute(begin + _taken_on(role, scope))
             yield connection
             with self.translated():
                 await connection.execute("COMMIT")
+            ended = True
         finally:
             with anyio.CancelScope(shield=True):
-                await _let_go(self._pool, connection)
+                if not ended:
+                    await _undo(connection)
+                await self._pool.release(connection)
 
     def _unnested(self, sql: str) -> str:
         """`INSERT .. VALUES` for one row as one for many, whose columns are arrays."""
@@ -232,17 +236,16 @@ async def _nothing_to_reset(_connection: Any) -> None:
     """Transactions leave nothing behind."""
 
 
-async def _let_go(pool: Any, connection: Any) -> None:
-    """Give a connection back, without a transaction; or close it."""
+async def _undo(connection: Any) -> None:
+    """Undo whatever transaction there is; where that cannot be, close the connection."""
     with anyio.move_on_after(PATIENCE) as patience:
         try:
-            if not connection.is_closed() and connection.is_in_transaction():
-                await connection.execute("ROLLBACK")
+            # Not asked for first: the status is not known while a statement is being cancelled.
+            await connection.execute("ROLLBACK")
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             connection.terminate()
     if patience.cancelled_caught:
         connection.terminate()
-    await pool.release(connection)
 
 
 async def _look(url: str, where: str, dimensions: int) -> tuple[bool, Catalog]:

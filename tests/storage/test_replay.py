@@ -1,4 +1,4 @@
-"""Any way of cutting the log into batches, with any repeats, gives the same rows, on each backend."""
+"""Any way of cutting the log into batches, with any repeats, gives the same rows."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager

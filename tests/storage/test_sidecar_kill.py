@@ -211,7 +211,7 @@ async def test_a_writer_of_an_older_lease_is_refused_whatever_it_has_read(
         partition = partition_of("scout", 4)
         log = log_of(bus, partition)
         await sqlite.apply([], position=Position(partition, await log.epoch(), "1-1", 10))
-        writer = PartitionWriter(partition, scout, storage, Report("sqlite"), lease=1.0)
+        writer = PartitionWriter(partition, scout, sqlite, Report("sqlite"), lease=1.0)
         with anyio.fail_after(5):
             with pytest.raises(FenceRefused, match="9 is an older lease"):
                 await writer._write(9)
@@ -228,7 +228,7 @@ async def test_a_redis_whose_clock_is_behind_does_not_stop_the_writing(
         partition = partition_of("scout", 4)
         await client.memory.create_item(summary="one", memory_type="event")
         await sqlite.apply([], position=Position(partition, "e", "1-1", ahead))
-        writer = PartitionWriter(partition, scout, storage, Report("sqlite"), lease=1.0)
+        writer = PartitionWriter(partition, scout, sqlite, Report("sqlite"), lease=1.0)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(writer.run)
             await client.flush(10)
