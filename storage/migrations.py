@@ -4,6 +4,7 @@ checksum of its text. Each database has a folder `schema/` of its own; the numbe
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from importlib.resources import files
 from typing import NamedTuple
 
@@ -20,6 +21,13 @@ class Migration(NamedTuple):
     @property
     def checksum(self) -> str:
         return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+class Status(NamedTuple):
+    """A migration, and when it was run; None where it was not."""
+
+    migration: Migration
+    applied_at: datetime | None
 
 
 def known(package: str) -> list[Migration]:

@@ -18,6 +18,7 @@ _numbers = itertools.count()
 
 #: What makes a test quick: nothing here has to outlive a power cut.
 QUICK = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "32MB"}
+QUICK |= {"deadlock_timeout": "50ms"}
 
 #: Databases that are set up and empty, by the dimensions of their embeddings.
 TEMPLATES = {3: "template_3", 768: "template_768"}

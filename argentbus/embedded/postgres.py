@@ -11,6 +11,7 @@ import socket
 import stat
 import struct
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,6 +34,12 @@ _SETTINGS: Final = {
     "max_connections": "100",
     "logging_collector": "off",
 }
+
+#: Becomes another user and then another program: both by number, then the command line.
+_DROP: Final = (
+    "import os, sys; os.setgroups([]); os.setgid(int(sys.argv[1])); os.setuid(int(sys.argv[2])); "
+    "os.execv(sys.argv[3], sys.argv[3:])"
+)
 
 #: A start-up packet: the server asks for the password once it takes connections.
 _HELLO: Final = b"user\0" + ADMIN.encode() + b"\0database\0postgres\0\0"
@@ -97,11 +104,21 @@ class EmbeddedPostgres:
         return f"postgresql://{user}:{self.password}@{HOST}:{self.port}/{database}"
 
     def command(self) -> list[str]:
-        """Return the command line that runs the server."""
-        arguments = [str(binaries() / "postgres"), "-D", str(self.data)]
+        """Return the command line that runs the server; `prepare` has to have returned before."""
+        arguments = [*self._as_user(), str(binaries() / "postgres"), "-D", str(self.data)]
         for name, value in self._settings.items():
             arguments += ["-c", f"{name}={value}"]
         return arguments
+
+    def _as_user(self) -> list[str]:
+        """What stands before a command line so that the other user runs it, where there is one.
+
+        Not left to `subprocess`: uvloop cannot.
+        """
+        if self.user is None:
+            return []
+        entry = pwd.getpwnam(self.user)
+        return [sys.executable, "-I", "-S", "-c", _DROP, str(entry.pw_gid), str(entry.pw_uid)]
 
     def prepare(self) -> None:
         """Make the files where there are none, and see that the port is free.
@@ -175,7 +192,8 @@ class EmbeddedPostgres:
         if self.user is not None:
             for path in (fresh, secret):
                 shutil.chown(path, self.user)
-        command = [str(binaries() / "initdb"), "--pgdata", str(fresh), "--username", ADMIN]
+        command = [*self._as_user(), str(binaries() / "initdb"), "--pgdata", str(fresh)]
+        command += ["--username", ADMIN]
         command += ["--pwfile", str(secret), "--auth", "scram-sha-256", "--encoding", "UTF8"]
         command += ["--locale-provider", "builtin", "--locale", "C.UTF-8", "--no-instructions"]
         try:
@@ -187,9 +205,6 @@ class EmbeddedPostgres:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    user=self.user,
-                    group=None if self.user is None else pwd.getpwnam(self.user).pw_gid,
-                    extra_groups=None if self.user is None else [],
                 )
         finally:
             secret.unlink(missing_ok=True)
@@ -239,9 +254,6 @@ class EmbeddedPostgres:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 pass_fds=pass_fds,
-                user=self.user,
-                group=None if self.user is None else pwd.getpwnam(self.user).pw_gid,
-                extra_groups=None if self.user is None else [],
             )
 
     def answers(self) -> bool:

@@ -7,7 +7,7 @@ nothing else may be kept on a connection either: statements are then not prepare
 
 import re
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from functools import lru_cache
 from typing import Any, Final
 
@@ -155,21 +155,37 @@ class PgDatabase:
 
     @asynccontextmanager
     async def _begun(self, role: str, scope: str, begin: str) -> AsyncGenerator[Any]:
-        with self.translated():
-            connection = await self._pool.acquire()
+        connection = await self._acquire(begin + _taken_on(role, scope))
         ended = False
         try:
-            with self.translated():
-                await connection.execute(begin + _taken_on(role, scope))
             yield connection
             with self.translated():
                 await connection.execute("COMMIT")
             ended = True
         finally:
             with anyio.CancelScope(shield=True):
-                if not ended:
-                    await _undo(connection)
-                await self._pool.release(connection)
+                await self._let_go(connection, ended=ended)
+
+    async def _acquire(self, begin: str) -> Any:
+        """A connection with a transaction begun: of those in the pool, some may be gone by now."""
+        for left in range(CONNECTIONS, -1, -1):
+            with self.translated():
+                connection = await self._pool.acquire()
+                try:
+                    await connection.execute(begin)
+                except BaseException as error:
+                    with anyio.CancelScope(shield=True):
+                        await self._let_go(connection, ended=False)
+                    if not isinstance(error, _GONE) or not left:
+                        raise
+                else:
+                    return connection
+        raise AssertionError("unreachable")
+
+    async def _let_go(self, connection: Any, *, ended: bool) -> None:
+        if not ended:
+            await _undo(connection)
+        await self._pool.release(connection)
 
     def _unnested(self, sql: str) -> str:
         """`INSERT .. VALUES` for one row as one for many, whose columns are arrays."""
@@ -191,6 +207,7 @@ _GONE: Final = (
     OSError,
     asyncpg.ConnectionDoesNotExistError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.AdminShutdownError,
 )
 
@@ -238,14 +255,15 @@ async def _nothing_to_reset(_connection: Any) -> None:
 
 async def _undo(connection: Any) -> None:
     """Undo whatever transaction there is; where that cannot be, close the connection."""
-    with anyio.move_on_after(PATIENCE) as patience:
-        try:
+    undone = False
+    with anyio.move_on_after(PATIENCE):
+        with suppress(asyncpg.PostgresError, *_GONE):
             # Not asked for first: the status is not known while a statement is being cancelled.
             await connection.execute("ROLLBACK")
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            undone = True
+    if not undone:
+        with suppress(asyncpg.InterfaceError):  # the pool has noticed, and let it go
             connection.terminate()
-    if patience.cancelled_caught:
-        connection.terminate()
 
 
 async def _look(url: str, where: str, dimensions: int) -> tuple[bool, Catalog]:

@@ -54,6 +54,10 @@ def _of_server(error: Any, where: str, constraints: Constraints) -> Exception:
     state = error.sqlstate or ""
     if state.startswith("40"):
         return Contended(str(error))
+    if state in {"22023", "42704"}:  # a role, or a type, that setup makes
+        return DatabaseUnavailable(
+            f"PostgreSQL at {where}: {error}: let `argentbus setup postgres` make it"
+        )
     if state.startswith(_VALUES):
         return Violation(_broken_rule(error, constraints))
     if state in {"42P01", "42703"}:

@@ -2,14 +2,13 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import asyncpg
 
 from storage import migrations
 from storage.commands import DIMENSIONS
-from storage.migrations import Migration
+from storage.migrations import Migration, Status
 from storage.settings import without_password
 
 from . import catalog
@@ -24,13 +23,6 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
 """
 
 _REMEMBER: Final = "INSERT INTO schema_migrations (version, name, checksum) VALUES ($1, $2, $3)"
-
-
-class Status(NamedTuple):
-    """A migration, and when it was run; None where it was not."""
-
-    migration: Migration
-    applied_at: datetime | None
 
 
 async def run(url: str, *, dimensions: int = DIMENSIONS) -> list[Migration]:

@@ -199,6 +199,11 @@ async def _connected(url: str) -> AsyncGenerator[Any]:
             await connection.close(timeout=5)
 
 
+def same_database(admin_url: str, url: str) -> str:
+    """The database of `url`, on the server and as the user of `admin_url`."""
+    return _to(admin_url, _Wanted.of(url).database)
+
+
 def _to(url: str, database: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
 

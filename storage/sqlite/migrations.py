@@ -2,13 +2,16 @@
 
 import sqlite3
 from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 import aiosqlite
+import anyio
 
 from storage import migrations
-from storage.errors import SchemaMismatch
-from storage.migrations import Migration
+from storage.errors import DatabaseUnavailable, SchemaMismatch
+from storage.migrations import Migration, Status
 
 _LEDGER: Final = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -63,6 +66,31 @@ async def run(connection: aiosqlite.Connection) -> list[Migration]:
         await connection.rollback()
         raise
     return pending
+
+
+async def status(path: Path) -> list[Status]:
+    """Every migration that this program has, with the time at which it was run on `path`.
+
+    Raises:
+        SchemaMismatch: the file is newer than this program, or another program's.
+        DatabaseUnavailable: it cannot be read.
+    """
+    known = migrations.known(__package__)
+    times: dict[int, datetime] = {}
+    file_path = await anyio.Path(path).absolute()
+    if await file_path.exists():
+        try:
+            async with aiosqlite.connect(f"{file_path.as_uri()}?mode=ro", uri=True) as file:
+                await refuse_others(file)
+                if await file.execute_fetchall("SELECT 1 FROM sqlite_master LIMIT 1"):
+                    await _pending(file, known)
+                    rows = await file.execute_fetchall(
+                        "SELECT version, applied_at FROM schema_migrations"
+                    )
+                    times = {row[0]: datetime.fromisoformat(row[1]) for row in rows}
+        except sqlite3.Error as error:
+            raise DatabaseUnavailable(f"SQLite file {path}: {error}") from error
+    return [Status(one, times.get(one.version)) for one in known]
 
 
 async def _pending(connection: aiosqlite.Connection, known: list[Migration]) -> list[Migration]:

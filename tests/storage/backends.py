@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -74,10 +74,11 @@ class RawPostgres:
     @asynccontextmanager
     async def open(cls, url: str) -> "AsyncIterator[RawPostgres]":
         connection = await asyncpg.connect(url)
-        await connection.set_type_codec(
-            "vector", encoder=bytes, decoder=vector_out, format="binary"
-        )
         try:
+            with suppress(ValueError):  # the server's own database has no vectors
+                await connection.set_type_codec(
+                    "vector", encoder=bytes, decoder=vector_out, format="binary"
+                )
             yield cls(connection)
         finally:
             await connection.close()
