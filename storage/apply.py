@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Final
 
 import anyio
@@ -103,7 +104,9 @@ class Applier:
             # The two touch different tables: each keeps its own order, and its runs stay long.
             for rows in (memory, tasks):
                 for run in runs(rows):
-                    await self._apply_run(transaction, run, refused)
+                    # One that is alone has nothing beside it to be kept.
+                    guard = transaction.savepoint if len(fresh) > 1 else nullcontext
+                    await self._apply_run(transaction, run, refused, guard)
             if refused:
                 raise CommandRefused(*min(refused.items()), refused)
         return ApplyResult(len(fresh), len(commands) - len(fresh))
@@ -136,11 +139,12 @@ class Applier:
         transaction: Transaction,
         run: list[tuple[int, Command]],
         refused: dict[int, str],
+        guard: Callable[[], AbstractAsyncContextManager[None]],
     ) -> None:
         commands: list[Any] = [command for _, command in run]
         apply = self._way(commands)
         try:
-            async with transaction.savepoint():
+            async with guard():
                 await apply(transaction, commands)
         except (Violation, NotFound) as error:
             if len(run) == 1:
@@ -149,7 +153,7 @@ class Applier:
             # Which of them was it? In halves, and halves of those.
             middle = len(run) // 2
             for half in (run[:middle], run[middle:]):
-                await self._apply_run(transaction, half, refused)
+                await self._apply_run(transaction, half, refused, guard)
 
     def _way(self, commands: list[Any]) -> Callable[[Transaction, list[Any]], Any]:
         match commands[0]:
