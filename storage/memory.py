@@ -30,6 +30,9 @@ SQL = queries.load("storage", "memory.sql")
 #: Candidates that each list brings to the fusion.
 CANDIDATES = 100
 
+#: Up to so many vectors, comparing with all of them is quick enough, and misses none.
+FEW = 10_000
+
 
 class SearchHit(msgspec.Struct, frozen=True):
     """An item that was found.
@@ -222,10 +225,14 @@ class MemoryReads:
         return [SearchHit(found[item_id], score) for item_id, score in best if item_id in found]
 
     async def _nearest(self, agent: str, embedding: Sequence[float]) -> dict[str, float]:
-        if "nearest" in self._search_sql:
+        if "nearest_of_many" in self._search_sql:
             packed = values.pack_vector("embedding", embedding, len(embedding))
+            [(count,)] = await self._database.fetch(
+                self._search_sql["embedded"], agent, FEW + 1, scope=agent
+            )
+            way = "nearest_of_few" if count <= FEW or not any(embedding) else "nearest_of_many"
             rows = await self._database.fetch(
-                self._search_sql["nearest"], agent, packed, CANDIDATES, scope=agent
+                self._search_sql[way], agent, packed, CANDIDATES, scope=agent
             )
             return {str(row[0]): float(row[1]) for row in rows}
         rows = await self._database.fetch(SQL["embeddings"], agent, scope=agent)

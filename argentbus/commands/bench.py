@@ -50,7 +50,7 @@ AREAS: Final[dict[str, list[Measurement]]] = {
 def bench(
     areas: tuple[str, ...], redis_url: str | None, quick: bool, peers: bool, as_json: bool
 ) -> None:
-    """Measure AREAS (bus, sidecar, storage; by default all) beside bare drivers in the same run.
+    """Measure AREAS (by default all), each beside a bare driver in the same run.
 
     The machine's other work shows in both figures: compare ratios. An embedded Redis is started
     for it and thrown away; on a Redis of yours it leaves keys named `bench-...` behind.

@@ -30,6 +30,13 @@ CONNECTIONS: Final = 10
 #: Seconds that connecting, and undoing what was cut short, may take.
 PATIENCE: Final = 10.0
 
+#: How the index of vectors is searched: by this many at a time, until enough may be seen.
+_HNSW: Final = {
+    "hnsw.iterative_scan": "relaxed_order",
+    "hnsw.ef_search": "200",
+    "hnsw.max_scan_tuples": "100000",
+}
+
 #: Statements that a connection keeps prepared, where it is safe.
 PREPARED: Final = 200
 
@@ -237,8 +244,11 @@ def in_turns(rows: Iterable[Sequence[Any]], keys: Keys) -> Iterator[list[Sequenc
 
 def _taken_on(role: str, scope: str) -> str:
     quoted = scope.replace("\\", "\\\\").replace("'", "''")
-    settings = f"set_config('role', '{role}', true), set_config('app.agent_id', E'{quoted}', true)"
-    return f"; SELECT {settings}"
+    settings = {"role": f"'{role}'", "app.agent_id": f"E'{quoted}'"}
+    if role != SIDECAR_ROLE:
+        settings |= {name: f"'{value}'" for name, value in _HNSW.items()}
+    taken_on = ", ".join(f"set_config('{n}', {value}, true)" for n, value in settings.items())
+    return f"; SELECT {taken_on}"
 
 
 async def _prepare(connection: Any) -> None:

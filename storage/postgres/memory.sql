@@ -28,8 +28,26 @@ WITH matched AS MATERIALIZED (
 SELECT %s, scored.score FROM scored JOIN memory_items USING (id)
 ORDER BY scored.score DESC, memory_items.id LIMIT $3;
 
--- name: nearest
--- The nearest to $2 by cosine similarity, exactly; a vector of zeros is near to nothing.
+-- name: embedded
+-- How many have an embedding; no further than $2 is counted.
+SELECT count(*) FROM (
+  SELECT 1 FROM memory_items WHERE embedding IS NOT NULL AND {visible_items} LIMIT $2
+) AS seen;
+
+-- name: nearest_of_many
+-- The nearest to $2 by cosine similarity, by the index. It is scanned until enough are found that
+-- the agent may see (`hnsw.iterative_scan`), and they come nearly in order. Vectors of zeros are not
+-- in it.
+WITH near AS MATERIALIZED (
+  SELECT id, embedding <=> $2::vector AS distance
+  FROM memory_items WHERE {visible_items}
+  ORDER BY embedding <=> $2::vector LIMIT $3
+)
+SELECT id, 1 - COALESCE(NULLIF(distance, 'NaN'), 1) AS similarity FROM near
+WHERE distance IS NOT NULL ORDER BY similarity DESC, id;
+
+-- name: nearest_of_few
+-- The same exactly, for which all are compared; a vector of zeros is near to nothing.
 SELECT id, 1 - COALESCE(NULLIF(embedding <=> $2::vector, 'NaN'), 1) AS similarity
 FROM memory_items
 WHERE embedding IS NOT NULL AND {visible_items}
