@@ -31,7 +31,7 @@ SQL = queries.load("storage", "memory.sql")
 CANDIDATES = 100
 
 #: Up to so many vectors, comparing with all of them is quick enough, and misses none.
-FEW = 10_000
+FEW = 4_000
 
 
 class SearchHit(msgspec.Struct, frozen=True):
