@@ -11,6 +11,7 @@ import msgspec
 
 from bus import Bus, BusError, InvalidName, ServerRefused
 from presence.text import clean
+from storage import StorageError, open_storage
 from storage.config import StorageConfig
 
 from .discovery import LOCK, find, is_held
@@ -36,6 +37,8 @@ class Finding(msgspec.Struct, frozen=True):
 async def checkup(config: StorageConfig) -> list[Finding]:
     """Look at everything, and go on where something is at fault."""
     findings = [_settings(config), *_directory(config), _running(config)]
+    if config.backend != "sqlite":
+        findings.append(await _postgres(config))
     url = config.settings()["redis_url"]
     try:
         async with Bus.connect(config.redis_url, namespace=config.namespace, patience=5.0) as bus:
@@ -56,7 +59,10 @@ def _settings(config: StorageConfig) -> Finding:
 
 def _directory(config: StorageConfig) -> list[Finding]:
     findings = []
-    for subject, path in (("data", config.home), ("database", config.sqlite_path.parent)):
+    looked_at = {"data": config.home}
+    if config.backend != "postgres":
+        looked_at["database"] = config.sqlite_path.parent
+    for subject, path in looked_at.items():
         existing = _nearest(path)
         if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
             findings.append(
@@ -94,6 +100,18 @@ def _running(config: StorageConfig) -> Finding:
         ports = " and ".join(taken)
         return Finding("up", "note", f"not running here; something else uses port {ports}")
     return Finding("up", "note", "not running on this data directory; its ports are free")
+
+
+async def _postgres(config: StorageConfig) -> Finding:
+    """Whether it can be opened as the sidecar opens it."""
+    shown = config.settings()["postgres_url"]
+    try:
+        async with open_storage(config) as storage:
+            count = await storage.stats()
+    except StorageError as error:
+        return Finding("postgres", "fault", str(error))
+    detail = f"{shown}: {count.memory_items:,} memory items, {count.tasks:,} tasks"
+    return Finding("postgres", "fine", detail)
 
 
 async def persistence(bus: Bus) -> list[Finding]:

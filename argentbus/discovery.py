@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -21,6 +21,8 @@ from .errors import DataDirectoryUnusable
 
 FILE: Final = "up.json"
 LOCK: Final = "up.lock"
+
+_NOWHERE: Final = Source("running copy", "")
 
 #: Seconds that a copy which is ending may take to let the directory go.
 PATIENCE: Final = 10.0
@@ -32,6 +34,7 @@ class Running(msgspec.Struct, kw_only=True):
     Attributes:
         pid: Its process.
         redis_url: The Redis that it uses; may contain a password.
+        postgres_url: The PostgreSQL that it uses, if it does; may contain a password.
         embedded: Whether that Redis is its own.
         dashboard_url: Where the page is.
     """
@@ -42,6 +45,8 @@ class Running(msgspec.Struct, kw_only=True):
     dashboard_url: str
     sqlite_path: str
     namespace: str
+    backend: Literal["sqlite", "postgres"] = "sqlite"
+    postgres_url: str | None = None
 
 
 def locate(
@@ -63,6 +68,15 @@ def locate(
             value = getattr(running, name)
             found[name] = Path(value) if name == "sqlite_path" else value
             sources[name] = Source("running copy", str(config.home / FILE))
+    if "backend" not in sources or sources["backend"].layer == "file":
+        found |= {"backend": running.backend, "read_from": running.backend}
+        found |= {"write_to": (running.backend,)}
+        sources["backend"] = Source("running copy", str(config.home / FILE))
+        if running.postgres_url is not None and sources.get("postgres_url", _NOWHERE).layer in {
+            *("file", "running copy")
+        }:
+            found["postgres_url"] = running.postgres_url
+            sources["postgres_url"] = Source("running copy", str(config.home / FILE))
     return msgspec.structs.replace(config, **found, sources=sources)
 
 

@@ -28,6 +28,8 @@ _OPTIONS: Final = {
     "namespace": _Option("--namespace", "NAME", "Prefix of every key.  [default: argent]"),
     "home": _Option("--data", "DIR", "The data directory of `argentbus up`."),
     "sqlite_path": _Option("--sqlite", "FILE", "The SQLite database."),
+    "backend": _Option("--backend", "NAME", "sqlite or postgres.  [default: sqlite]"),
+    "postgres_url": _Option("--postgres-url", "URL", "PostgreSQL, as the sidecar logs in."),
 }
 
 
@@ -41,8 +43,9 @@ def with_config(function: Command) -> Command:
 
 
 def with_database_config(function: Command) -> Command:
-    """Like `with_config`, with `--sqlite` too."""
-    return _asking_for(function, "redis_url", "namespace", "sqlite_path", "home")
+    """Like `with_config`, with `--backend`, `--sqlite` and `--postgres-url` too."""
+    database = ("backend", "sqlite_path", "postgres_url")
+    return _asking_for(function, "redis_url", "namespace", *database, "home")
 
 
 def _asking_for(function: Command, *names: str) -> Command:

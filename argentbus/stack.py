@@ -1,5 +1,6 @@
-"""What `argentbus up` runs: a Redis (where none is configured), the sidecar, the dashboard."""
+"""What `argentbus up` runs: servers (where none is configured), the sidecar, the dashboard."""
 
+import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
@@ -11,10 +12,12 @@ import msgspec
 
 from bus import Bus
 from storage.config import StorageConfig
+from storage.postgres import migrations
+from storage.postgres.setup import setup
 
 from .checkup import persistence
 from .discovery import Running
-from .embedded import EmbeddedRedis
+from .embedded import EmbeddedPostgres, EmbeddedRedis
 from .embedded.redis import HOST, port_is_taken
 from .errors import DataDirectoryUnusable, PortTaken
 from .supervisor import Service, Supervisor
@@ -26,6 +29,7 @@ class Stack:
     Args:
         config: Settings; `redis_url` counts where `redis` is None.
         redis: The embedded server to start, or None to use the one that is configured.
+        postgres: The same for PostgreSQL; None also where the database is SQLite.
         dashboard_port: Port of the page.
         lock: Descriptor of the data directory's lock, for the embedded server to hold as well: the
             directory is not free while that server writes in it.
@@ -35,6 +39,7 @@ class Stack:
         self,
         config: StorageConfig,
         redis: EmbeddedRedis | None,
+        postgres: EmbeddedPostgres | None,
         dashboard_port: int,
         lock: int,
     ) -> None:
@@ -42,6 +47,7 @@ class Stack:
             config = msgspec.structs.replace(config, redis_url=redis.url)
         self.config = config
         self._redis = redis
+        self._postgres = postgres
         self._port = dashboard_port
         self._lock = lock
 
@@ -58,6 +64,8 @@ class Stack:
         if self._redis is not None:
             self._redis.prepare()
             await supervisor.start(self._redis_service(self._redis))
+        if self._postgres is not None:
+            await self._start_postgres(supervisor, self._postgres)
         async with Bus.connect(self.config.redis_url, namespace=self.config.namespace) as bus:
             await supervisor.start(self._service("sidecar", logs, _is_present(bus)))
         address = ("--host", HOST, "--port", str(self._port))
@@ -69,6 +77,8 @@ class Stack:
             dashboard_url=f"http://{HOST}:{self._port}/",
             sqlite_path=str(self.config.sqlite_path),
             namespace=self.config.namespace,
+            backend="postgres" if self.config.backend == "postgres" else "sqlite",
+            postgres_url=self.config.postgres_url if self.config.backend == "postgres" else None,
         )
 
     async def warnings(self) -> list[str]:
@@ -109,6 +119,28 @@ class Stack:
             pass_fds=(self._lock,),
         )
 
+    async def _start_postgres(self, supervisor: Supervisor, postgres: EmbeddedPostgres) -> None:
+        """Start it, and make in it what the sidecar needs: roles, the database, its schema."""
+        await anyio.to_thread.run_sync(postgres.prepare)
+
+        async def answers(_pid: int) -> bool:
+            return await anyio.to_thread.run_sync(postgres.answers)
+
+        service = Service(
+            name="postgres",
+            command=postgres.command(),
+            log=postgres.log,
+            is_ready=answers,
+            cwd=Path("/"),
+            pass_fds=(self._lock,),
+            stop=signal.SIGINT,
+        )
+        await supervisor.start(service)
+        url = postgres.url("argentbus", "argentbus")
+        await setup(postgres.url(), url)
+        await migrations.run(postgres.url("argentbus"))
+        self.config = msgspec.structs.replace(self.config, postgres_url=url)
+
     def _service(
         self, name: str, logs: Path, is_ready: Callable[[int], Awaitable[bool]], *arguments: str
     ) -> Service:
@@ -126,6 +158,8 @@ class Stack:
                 "ARGENTBUS_PARTITIONS": str(config.partitions),
                 "ARGENTBUS_REDIS_URL": config.redis_url,
                 "ARGENTBUS_SQLITE_PATH": str(config.sqlite_path),
+                "ARGENTBUS_BACKEND": config.backend,
+                "ARGENTBUS_POSTGRES_URL": config.postgres_url,
             },
         )
 

@@ -45,6 +45,7 @@ class Service:
     Attributes:
         is_ready: Given its process id, whether it does its work by now.
         log: File for what it prints.
+        stop: The signal that ends it in good order.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Service:
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: Path | None = None
     pass_fds: Sequence[int] = ()
+    stop: signal.Signals = signal.SIGTERM
 
 
 class Supervisor:
@@ -68,6 +70,7 @@ class Supervisor:
         self._tasks: TaskGroup | None = None
         self._guard: Process | None = None
         self._running: dict[str, Process] = {}
+        self._stops: dict[str, signal.Signals] = {}
         self._stopping = False
         self._spawning = anyio.Lock()
 
@@ -140,6 +143,7 @@ class Supervisor:
                         pass_fds=service.pass_fds,
                     )
                 self._running[service.name] = process
+                self._stops[service.name] = service.stop
                 await self._tell_guard(f"+{process.pid}")
         return process
 
@@ -180,7 +184,7 @@ class Supervisor:
 
     async def _end(self, name: str, process: Process) -> None:
         if process.returncode is None:
-            process.terminate()
+            process.send_signal(self._stops[name])
             with anyio.move_on_after(STOP_PATIENCE):
                 await process.wait()
         if process.returncode is None:

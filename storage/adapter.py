@@ -204,6 +204,6 @@ class DatabaseAdapter:
         """Rows of each table."""
         from . import memory, tasks
 
-        items = await self._database.fetch(memory.SQL["count"])
-        count = await self._database.fetch(tasks.SQL["count"])
+        items = await self._database.fetch(memory.SQL["count"], scope="")
+        count = await self._database.fetch(tasks.SQL["count"], scope="")
         return Statistics(memory_items=int(items[0][0]), tasks=int(count[0][0]))

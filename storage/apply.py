@@ -1,13 +1,16 @@
 """Applying a batch of commands, with its position, in one transaction."""
 
+import random
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Final
 
+import anyio
 import msgspec
 
 from . import queries
 from .commands import Command
-from .database import Database, Transaction, Violation
+from .database import Contended, Database, Transaction, Violation
 from .errors import CommandRefused, DatabaseUnavailable, FenceRefused, NotFound
 from .memory import MemoryWrites
 from .model.memory import CreateItem, MemoryCommand
@@ -61,7 +64,7 @@ class Applier:
 
     async def positions(self) -> dict[int, Position]:
         """The stored position of each partition."""
-        rows = await self._database.fetch(_SQL["get"])
+        rows = await self._database.fetch(_SQL["get"], scope="")
         return {row[0]: Position(*row) for row in rows}
 
     async def apply(
@@ -71,6 +74,24 @@ class Applier:
         entry_ids: Sequence[str] | None,
     ) -> ApplyResult:
         """See `StorageAdapter.apply`."""
+        for delay in (0.01, 0.05, 0.2, 1.0):
+            try:
+                return await self._attempt(commands, position, entry_ids)
+            except Contended:
+                await anyio.sleep(delay * random.random())  # noqa: S311 (no secret)
+        try:
+            return await self._attempt(commands, position, entry_ids)
+        except Contended as error:
+            raise DatabaseUnavailable(
+                f"other writers are in the way again and again ({error}): try again"
+            ) from error
+
+    async def _attempt(
+        self,
+        commands: Sequence[Command],
+        position: Position | None,
+        entry_ids: Sequence[str] | None,
+    ) -> ApplyResult:
         refused: dict[int, str] = {}
         async with self._database.transaction() as transaction:
             fresh: Sequence[tuple[int, Command]] = list(enumerate(commands))
@@ -83,12 +104,16 @@ class Applier:
             # The two touch different tables: each keeps its own order, and its runs stay long.
             for rows in (memory, tasks):
                 for run in runs(rows):
-                    await self._apply_run(transaction, run, refused)
+                    # One that is alone has nothing beside it to be kept.
+                    guard = transaction.savepoint if len(fresh) > 1 else nullcontext
+                    await self._apply_run(transaction, run, refused, guard)
             if refused:
                 raise CommandRefused(*min(refused.items()), refused)
         return ApplyResult(len(fresh), len(commands) - len(fresh))
 
     async def _stored(self, transaction: Transaction, position: Position) -> Position | None:
+        # Of two that write the partition at once, the deposed one must see the other's fence.
+        await transaction.hold(f"positions.{position.partition}")
         rows = await transaction.fetch(_SQL["get"])
         stored = next((Position(*row) for row in rows if row[0] == position.partition), None)
         if stored is not None and stored.fence > position.fence:
@@ -114,19 +139,21 @@ class Applier:
         transaction: Transaction,
         run: list[tuple[int, Command]],
         refused: dict[int, str],
+        guard: Callable[[], AbstractAsyncContextManager[None]],
     ) -> None:
         commands: list[Any] = [command for _, command in run]
         apply = self._way(commands)
         try:
-            async with transaction.savepoint():
+            async with guard():
                 await apply(transaction, commands)
         except (Violation, NotFound) as error:
             if len(run) == 1:
                 refused[run[0][0]] = _reason(commands[0], error)
                 return
-            # Which of them was it? One by one, the culprits are those that are refused.
-            for one in run:
-                await self._apply_run(transaction, [one], refused)
+            # Which of them was it? In halves, and halves of those.
+            middle = len(run) // 2
+            for half in (run[:middle], run[middle:]):
+                await self._apply_run(transaction, half, refused, guard)
 
     def _way(self, commands: list[Any]) -> Callable[[Transaction, list[Any]], Any]:
         match commands[0]:

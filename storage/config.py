@@ -108,6 +108,12 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
         found.update(agreeing(found, sources))
         return cls(**found, sources=sources)
 
+    @property
+    def database(self) -> str:
+        """Where what is read stands, for people to read."""
+        shown = self.settings()
+        return str(shown["sqlite_path" if self.read_from == "sqlite" else "postgres_url"])
+
     def settings(self) -> dict[str, Any]:
         """Every setting as text or numbers, without passwords, for people to read."""
         return {

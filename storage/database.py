@@ -8,6 +8,9 @@ from .rows import Spelling
 
 Row = Sequence[Any]
 
+#: Places of columns that are a key together, for each key.
+Keys = Sequence[Sequence[int]]
+
 
 class Transaction(Protocol):
     """Statements that take effect together, or not at all."""
@@ -19,8 +22,21 @@ class Transaction(Protocol):
             Violation: a constraint refused it.
         """
 
-    async def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Run one statement for each of `rows`."""
+    async def execute_many(
+        self, sql: str, rows: Iterable[Sequence[Any]], *, keys: Keys = ()
+    ) -> None:
+        """Run one INSERT of a row of values for each of `rows`.
+
+        Args:
+            keys: Of rows that have equal values in one of these, the later sees the earlier; others
+                may be inserted in any order.
+        """
+
+    async def hold(self, name: str) -> None:
+        """Wait until no other transaction holds `name`, then hold it until this one ends.
+
+        For what two transactions at once would get wrong: each would not see the other's rows.
+        """
 
     def savepoint(self) -> AbstractAsyncContextManager[None]:
         """What happens inside is undone when the block raises."""
@@ -31,17 +47,29 @@ class Database(Protocol):
 
     Attributes:
         spelling: How it writes times and JSON.
-        search: Its statements for searching.
     """
 
     spelling: Spelling
 
-    async def fetch(self, sql: str, *args: Any) -> list[Row]:
-        """Run one reading statement; return its rows."""
+    async def fetch(self, sql: str, *args: Any, scope: str) -> list[Row]:
+        """Run one reading statement; return its rows.
+
+        Args:
+            scope: The agent that reads; empty for operators, who see everything. A database with
+                row-level security enforces it, whatever the statement says.
+        """
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
-        """Write: the block's statements are committed when it ends well."""
+        """Write, for any agent: the block's statements are committed when it ends well.
+
+        Raises:
+            Contended: in the block or at its end: another transaction was in the way.
+        """
 
 
 class Violation(Exception):
     """A constraint refused a statement. Never leaves storage: it becomes `CommandRefused`."""
+
+
+class Contended(Exception):
+    """Transactions were in each other's way, and this one was undone: begin it again."""

@@ -1,7 +1,7 @@
 """From settings to an open storage."""
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from .adapter import StorageAdapter
 from .config import StorageConfig
@@ -18,10 +18,19 @@ async def open_storage(config: StorageConfig) -> AsyncGenerator[StorageAdapter]:
         DatabaseUnavailable: the database cannot be opened or written.
         SchemaMismatch: its schema is newer than this program.
     """
-    if config.backend != "sqlite":
-        raise NotSupported(
-            f"backend {config.backend} cannot be opened yet, only sqlite: set storage.backend in "
-            "the settings file (or ARGENTBUS_BACKEND, --backend) to sqlite"
-        )
-    async with SQLiteAdapter.open(config.sqlite_path) as storage:
+    opened: AbstractAsyncContextManager[StorageAdapter]
+    match config.backend:
+        case "sqlite":
+            opened = SQLiteAdapter.open(config.sqlite_path)
+        case "postgres":
+            # Imported here: who stays with SQLite need not wait for the driver.
+            from .postgres.adapter import PgAdapter
+
+            opened = PgAdapter.open(config.postgres_url)
+        case _:
+            raise NotSupported(
+                f"backend {config.backend} cannot be opened yet, only sqlite and postgres: set "
+                "storage.backend in the settings file (or ARGENTBUS_BACKEND) to one of them"
+            )
+    async with opened as storage:
         yield storage

@@ -30,6 +30,9 @@ SQL = queries.load("storage", "memory.sql")
 #: Candidates that each list brings to the fusion.
 CANDIDATES = 100
 
+#: Up to so many vectors, comparing with all of them is quick enough, and misses none.
+FEW = 4_000
+
 
 class SearchHit(msgspec.Struct, frozen=True):
     """An item that was found.
@@ -162,10 +165,10 @@ class MemoryReads:
         self._columns = ", ".join(f"memory_items.{column}" for column in self._rows.columns)
 
     async def get_item(self, agent: str, item_id: str) -> MemoryItem | None:
-        return await self._one("get_item", values.text("item_id", item_id), agent)
+        return await self._one(agent, "get_item", values.text("item_id", item_id))
 
     async def find_by_hash(self, agent: str, content_hash: str) -> MemoryItem | None:
-        return await self._one("find_by_hash", values.text("content_hash", content_hash), agent)
+        return await self._one(agent, "find_by_hash", values.text("content_hash", content_hash))
 
     async def list_items(
         self,
@@ -182,11 +185,12 @@ class MemoryReads:
             values.one_of("significance", significance, SIGNIFICANCES)
         rows = await self._database.fetch(
             SQL["list_items"] % self._columns,
-            memory_type or "",
             agent,
+            memory_type or "",
             significance or "",
             values.at_most("limit", limit, 10_000),
             values.at_most("offset", offset, 2**53),
+            scope=agent,
         )
         return [self._rows.from_row(row) for row in rows]
 
@@ -203,7 +207,11 @@ class MemoryReads:
         keyword: dict[str, float] = {}
         if words := any_word(values.text("query", query)):
             rows = await self._database.fetch(
-                self._search_sql["search_keyword"] % self._columns, words, agent, CANDIDATES
+                self._search_sql["search_keyword"] % self._columns,
+                agent,
+                words,
+                CANDIDATES,
+                scope=agent,
             )
             for row in rows:
                 item = self._rows.from_row(row)
@@ -211,19 +219,39 @@ class MemoryReads:
                 keyword[item.id] = float(row[-1])
         vector: dict[str, float] = {}
         if embedding is not None:
-            packed = await self._database.fetch(SQL["embeddings"], agent)
-            pairs = [(str(row[0]), bytes(row[1])) for row in packed]
-            # 100,000 vectors take some tens of ms: not on the event loop.
-            vector = await anyio.to_thread.run_sync(nearest, embedding, pairs, CANDIDATES)
-        hits = []
-        for item_id, score in fused(keyword, vector, limit):
-            hit = found.get(item_id) or await self.get_item(agent, item_id)
-            if hit is not None:
-                hits.append(SearchHit(hit, score))
-        return hits
+            vector = await self._nearest(agent, embedding)
+        best = fused(keyword, vector, limit)
+        found |= await self._items(agent, [item_id for item_id, _ in best if item_id not in found])
+        return [SearchHit(found[item_id], score) for item_id, score in best if item_id in found]
 
-    async def _one(self, statement: str, *args: Any) -> MemoryItem | None:
-        rows = await self._database.fetch(SQL[statement] % self._columns, *args)
+    async def _nearest(self, agent: str, embedding: Sequence[float]) -> dict[str, float]:
+        if "nearest_of_many" in self._search_sql:
+            packed = values.pack_vector("embedding", embedding, len(embedding))
+            [(count,)] = await self._database.fetch(
+                self._search_sql["embedded"], agent, FEW + 1, scope=agent
+            )
+            way = "nearest_of_few" if count <= FEW or not any(embedding) else "nearest_of_many"
+            rows = await self._database.fetch(
+                self._search_sql[way], agent, packed, CANDIDATES, scope=agent
+            )
+            return {str(row[0]): float(row[1]) for row in rows}
+        rows = await self._database.fetch(SQL["embeddings"], agent, scope=agent)
+        pairs = [(str(row[0]), bytes(row[1])) for row in rows]
+        # 100,000 vectors take some tens of ms: not on the event loop.
+        return await anyio.to_thread.run_sync(nearest, embedding, pairs, CANDIDATES)
+
+    async def _items(self, agent: str, ids: Sequence[str]) -> dict[str, MemoryItem]:
+        if not ids:
+            return {}
+        places = ", ".join(f"${n}" for n, _ in enumerate(ids, 2))
+        statement = SQL["get_items"] % (self._columns, places)
+        rows = await self._database.fetch(statement, agent, *ids, scope=agent)
+        items = [self._rows.from_row(row) for row in rows]
+        return {item.id: item for item in items}
+
+    async def _one(self, agent: str, statement: str, *args: Any) -> MemoryItem | None:
+        sql = SQL[statement] % self._columns
+        rows = await self._database.fetch(sql, agent, *args, scope=agent)
         return self._rows.from_row(rows[0]) if rows else None
 
 
@@ -233,12 +261,13 @@ class MemoryWrites:
     def __init__(self, database: Database) -> None:
         self._rows = Rows(MemoryItem, database.spelling)
         self._spelling = database.spelling
+        place = self._rows.columns.index
+        self._keys = ((place("id"),), (place("agent_id"), place("content_hash")))
 
     async def create(self, transaction: Transaction, commands: Sequence[CreateItem]) -> None:
-        """Store many items in one statement."""
-        await transaction.execute_many(
-            SQL["create_item"], [self._rows.to_row(command.item) for command in commands]
-        )
+        """Store many items at once."""
+        rows = [self._rows.to_row(command.item) for command in commands]
+        await transaction.execute_many(SQL["create_item"], rows, keys=self._keys)
 
     async def change(self, transaction: Transaction, command: Command) -> None:
         """Apply one command of another kind.

@@ -28,28 +28,28 @@ WHERE id = $1 AND agent_id = $2 RETURNING id;
 DELETE FROM memory_items WHERE id = $1 AND agent_id = $2;
 
 -- name: get_item
--- $2 is the reading agent; empty for operators. So in all that follow.
-SELECT %s FROM memory_items
-WHERE id = $1 AND ($2 = '' OR agent_id = $2 OR visibility IN ('family', 'public'));
+SELECT %s FROM memory_items WHERE id = $2 AND {visible_items};
+
+-- name: get_items
+-- %s: the columns, then as many placeholders as there are ids.
+SELECT %s FROM memory_items WHERE id IN (%s) AND {visible_items};
 
 -- name: find_by_hash
 SELECT %s FROM memory_items
-WHERE content_hash = $1 AND ($2 = '' OR agent_id = $2)
-ORDER BY created_at LIMIT 1;
+WHERE content_hash = $2 AND ($1 = '' OR agent_id = $1)
+ORDER BY created_at, id LIMIT 1;
 
 -- name: list_items
--- The newest first. An empty $1 or $3 stands for any type, any significance.
+-- The newest first. An empty $2 or $3 stands for any type, any significance.
 SELECT %s FROM memory_items
-WHERE ($1 = '' OR memory_type = $1)
-  AND ($2 = '' OR agent_id = $2 OR visibility IN ('family', 'public'))
+WHERE {visible_items}
+  AND ($2 = '' OR memory_type = $2)
   AND ($3 = '' OR significance = $3)
 ORDER BY created_at DESC, id DESC LIMIT $4 OFFSET $5;
 
 -- name: embeddings
 -- What a vector search compares with.
-SELECT id, embedding FROM memory_items
-WHERE embedding IS NOT NULL
-  AND ($1 = '' OR agent_id = $1 OR visibility IN ('family', 'public'));
+SELECT id, embedding FROM memory_items WHERE embedding IS NOT NULL AND {visible_items};
 
 -- name: count
 SELECT count(*) FROM memory_items;

@@ -4,18 +4,33 @@
     -- What it does, for people to read.
     SELECT ...
 
-Placeholders are `$1`, `$2`, ...; SQLite, which wants `?1`, gets them rewritten.
+Placeholders are `$1`, `$2`, ...; SQLite, which wants `?1`, gets them rewritten. `{visible_items}`
+stands for the fragment of that name in `scope.sql`.
 """
 
 import re
+from functools import cache
 from importlib.resources import files
 from typing import Final
 
 _NAME: Final = re.compile(r"^-- name: (\w+)[ \t]*$", re.MULTILINE)
+_FRAGMENT: Final = re.compile(r"\{(\w+)\}")
 
 
 def load(package: str, name: str) -> dict[str, str]:
     """The statements of `name` in `package`, by their names."""
+    return {
+        title: _FRAGMENT.sub(lambda match: _fragments()[match[1]], statement)
+        for title, statement in _statements(package, name).items()
+    }
+
+
+@cache
+def _fragments() -> dict[str, str]:
+    return _statements("storage", "scope.sql")
+
+
+def _statements(package: str, name: str) -> dict[str, str]:
     parts = _NAME.split(files(package).joinpath(name).read_text(encoding="utf-8"))
     found = {}
     for title, body in zip(parts[1::2], parts[2::2], strict=True):

@@ -4,6 +4,7 @@ spells it (text or timestamptz, TEXT or JSONB) is said by its `Spelling`.
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Generic, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -45,13 +46,19 @@ class Rows(Generic[S]):
             dict: spelling.json_out,
         }
         self._in = {n: ways_in.get(k) for n, k in zip(self.columns, kinds, strict=True)}
+        self._places_in = [(place, way) for place, way in enumerate(self._in.values()) if way]
+        self._values = attrgetter(*self.columns)
         self._out = [
             (n, ways_out[k]) for n, k in zip(self.columns, kinds, strict=True) if k in ways_out
         ]
 
     def to_row(self, value: S) -> list[Any]:
         """The values of all columns."""
-        return [self.value_in(name, getattr(value, name)) for name in self.columns]
+        row = list(self._values(value))
+        for place, way in self._places_in:
+            if row[place] is not None:
+                row[place] = way(row[place])
+        return row
 
     def value_in(self, column: str, value: Any) -> Any:
         """One column's value on its way in."""

@@ -4,7 +4,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from . import queries
 from .commands import Command, converted_changes
@@ -26,6 +26,10 @@ from .rows import Rows
 SQL = queries.load("storage", "tasks.sql")
 
 _UUID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+#: Held while a task is completed, and while it is looked up what a new one waits for: the one would
+#: otherwise not see the other, and the new task wait for ever.
+_DEPENDENCIES: Final = "tasks.depends_on"
 
 #: Shortest beginning of an id that stands for the whole.
 SHORTEST_PREFIX = 4
@@ -173,7 +177,9 @@ class TaskReads:
 
     async def get_task(self, agent: str, task_id: str) -> Task | None:
         behind = values.text("task_id", task_id, least=1) + "\U0010ffff"
-        rows = await self._database.fetch(SQL["get_task"] % self._columns, task_id, agent, behind)
+        rows = await self._database.fetch(
+            SQL["get_task"] % self._columns, agent, task_id, behind, scope=agent
+        )
         found = [self._rows.from_row(row) for row in rows]
         exact = next((task for task in found if task.id == task_id), None)
         if exact is None and len(task_id) < SHORTEST_PREFIX:
@@ -206,6 +212,7 @@ class TaskReads:
             values.text("project", project or ""),
             values.at_most("limit", limit, 10_000),
             values.at_most("offset", offset, 2**53),
+            scope=agent,
         )
         return [self._rows.from_row(row) for row in rows]
 
@@ -215,7 +222,7 @@ class TaskReads:
         if not words:
             return []
         rows = await self._database.fetch(
-            self._search_sql["search"] % self._columns, words, agent, limit
+            self._search_sql["search"] % self._columns, agent, words, limit, scope=agent
         )
         return [self._rows.from_row(row) for row in rows]
 
@@ -227,13 +234,15 @@ class TaskWrites:
         self._rows = Rows(Task, database.spelling)
         self._spelling = database.spelling
         self._own_sql = own_sql
+        self._keys = ((self._rows.columns.index("id"),),)
 
     async def create(self, transaction: Transaction, commands: Sequence[CreateTask]) -> None:
-        """Add many tasks that depend on nothing, in one statement."""
+        """Add many tasks that depend on nothing, at once."""
         await self._insert(transaction, [self._rows.to_row(command.task) for command in commands])
 
     async def create_dependent(self, transaction: Transaction, command: CreateTask) -> None:
         """Add a task that depends on others."""
+        await transaction.hold(_DEPENDENCIES)
         row = self._rows.to_row(command.task)
         if command.task.status == "pending" and not await self._resolved(transaction, command.task):
             row[self._rows.columns.index("status")] = "blocked"
@@ -255,7 +264,7 @@ class TaskWrites:
 
     async def _insert(self, transaction: Transaction, rows: list[list[Any]]) -> None:
         try:
-            await transaction.execute_many(SQL["create_task"], rows)
+            await transaction.execute_many(SQL["create_task"], rows, keys=self._keys)
         except Violation as error:
             if "created_at" in str(error):
                 raise Violation(f"there is another task {rows[0][0]} already") from error
@@ -278,6 +287,8 @@ class TaskWrites:
         _must_be_there(rows, command.task_id, command.agent_id)
 
     async def _move(self, transaction: Transaction, command: MoveTask) -> None:
+        if command.status == "completed":
+            await transaction.hold(_DEPENDENCIES)
         at = self._spelling.time_in(command.at)
         rows = await transaction.fetch(
             SQL["move_task"], command.task_id, command.agent_id, command.status, at

@@ -36,16 +36,13 @@ WHERE id = $1 AND ($2 = '' OR agent_id = $2 OR assignee = $2 OR agent_id IS NULL
 UPDATE tasks SET metadata = $2 WHERE id = $1;
 
 -- name: get_task
--- By the whole id, or by how it begins: $3 is the first id behind all that begin with $1.
-SELECT %s FROM tasks
-WHERE id >= $1 AND id < $3
-  AND ($2 = '' OR agent_id = $2 OR assignee = $2 OR agent_id IS NULL)
-ORDER BY id LIMIT 2;
+-- By the whole id, or by how it begins: $3 is the first id behind all that begin with $2.
+SELECT %s FROM tasks WHERE id >= $2 AND id < $3 AND {visible_tasks} ORDER BY id LIMIT 2;
 
 -- name: list_tasks
 -- The most urgent first, then by due date, then by age. Empty filters stand for any value.
 SELECT %s FROM tasks
-WHERE ($1 = '' OR agent_id = $1 OR assignee = $1 OR agent_id IS NULL)
+WHERE {visible_tasks}
   AND ($2 = '' OR status = $2)
   AND ($3 = '' OR priority = $3)
   AND ($4 = '' OR assignee = $4)

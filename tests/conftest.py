@@ -1,4 +1,6 @@
-"""Real servers for the tests: a Redis for the session, and one for each test that kills its own."""
+"""Real servers for the tests: a Redis and a PostgreSQL for the session, and one for each test that
+kills its own.
+"""
 
 import itertools
 import os
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from argentbus.embedded import EmbeddedRedis, free_port
+from tests.postgres import PostgresServer, served
 from tests.shell import Shell
 
 _numbers = itertools.count()
@@ -55,6 +58,20 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
     """A redis-server for this test alone, to be killed, frozen and started again."""
     yield from _served(tmp_path / "redis")
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """A PostgreSQL for the whole session: leave it alive, and keep to databases of your own."""
+    with served(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture
+def own_postgres(tmp_path: Path) -> Iterator[PostgresServer]:
+    """A PostgreSQL for this test alone, to be killed and started again on what it has synced."""
+    with served(tmp_path / "postgres", {"shared_buffers": "32MB"}) as server:
+        yield server
 
 
 @pytest.fixture

@@ -30,9 +30,9 @@ class Copy:
         """Its services, and its guard, by name."""
         found = {}
         for child in psutil.Process(self.process.pid).children():
-            for name in ("redis-server", "sidecar", "dashboard", "guard.py"):
+            for name in ("redis-server", "bin/postgres", "sidecar", "dashboard", "guard.py"):
                 if name in _words(child):
-                    found[name] = child
+                    found[name.rpartition("/")[2]] = child
         return found
 
     def end(self, number: int = signal.SIGTERM) -> int:

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from argentbus.bench import bus, presence, sidecar
+from argentbus.bench import bus, presence, sidecar, storage
 from argentbus.bench.figures import Figure
 from argentbus.bench.peers import SIZES, Row, compare, nats_server, redis_benchmark
 from argentbus.embedded import EmbeddedRedis, free_port
@@ -34,6 +34,10 @@ AREAS: Final[dict[str, list[Measurement]]] = {
         lambda url, share: sidecar.to_committed(url, _count(50_000, share)),
         lambda url, share: sidecar.commit_latency(url, max(50, int(500 * share))),
     ],
+    "storage": [
+        lambda _, share: storage.sqlite_apply(share),
+        lambda _, share: storage.postgres_apply(share),
+    ],
 }
 
 
@@ -46,7 +50,7 @@ AREAS: Final[dict[str, list[Measurement]]] = {
 def bench(
     areas: tuple[str, ...], redis_url: str | None, quick: bool, peers: bool, as_json: bool
 ) -> None:
-    """Measure AREAS (bus, sidecar; by default all), each beside a bare driver in the same run.
+    """Measure AREAS (by default all), each beside a bare driver in the same run.
 
     The machine's other work shows in both figures: compare ratios. An embedded Redis is started
     for it and thrown away; on a Redis of yours it leaves keys named `bench-...` behind.

@@ -13,6 +13,7 @@ from argentbus.demo.story import perform
 from argentbus.loop import run
 from argentbus.options import json_option, print_json, with_database_config
 from storage.config import StorageConfig
+from storage.errors import NotSupported
 
 
 @click.command()
@@ -27,6 +28,10 @@ def demo(config: StorageConfig, folder: Path | None, as_json: bool) -> int:
     Needs a running `argentbus up`. By default FOLDER is this project's own. The agents are the
     example `newsroom.py`.
     """
+    if config.backend != "sqlite":
+        raise NotSupported(
+            "the demonstration counts in SQLite: run it on `argentbus up` without --backend"
+        )
     script, by_default = _example()
     say = functools.partial(click.echo, err=as_json)
     outcome = run(perform, config, script, folder or by_default, say)

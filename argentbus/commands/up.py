@@ -14,7 +14,7 @@ import click
 from anyio.abc import TaskStatus
 
 from argentbus.discovery import Running, announce, held, withdraw
-from argentbus.embedded import EmbeddedRedis, free_port
+from argentbus.embedded import EmbeddedPostgres, EmbeddedRedis, free_port
 from argentbus.loop import run
 from argentbus.options import json_option, print_json
 from argentbus.stack import Stack
@@ -22,6 +22,7 @@ from argentbus.supervisor import Supervisor
 from storage.config import StorageConfig
 
 REDIS_PORT: Final = 6380
+POSTGRES_PORT: Final = 5433
 DASHBOARD_PORT: Final = 8377
 
 _PORT: Final = click.IntRange(0, 65535)
@@ -37,6 +38,9 @@ _PORT: Final = click.IntRange(0, 65535)
     "--data", metavar="DIR", help="Where to keep everything.  [default: ~/.local/state/argentbus]"
 )
 @click.option("--sqlite", metavar="FILE", help="The database.  [default: argentbus.db in --data]")
+@click.option("--backend", metavar="NAME", help="sqlite or postgres.  [default: sqlite]")
+@click.option("--postgres-url", metavar="URL", help="Use this PostgreSQL, not an embedded one.")
+@click.option("--postgres-port", type=_PORT, help="Port of the embedded one.  [default: 5433]")
 @click.option("--namespace", metavar="NAME", help="Prefix of every key.  [default: argent]")
 @json_option
 def up(
@@ -45,21 +49,31 @@ def up(
     dashboard_port: int,
     data: str | None,
     sqlite: str | None,
+    backend: str | None,
+    postgres_url: str | None,
+    postgres_port: int | None,
     namespace: str | None,
     as_json: bool,
 ) -> None:
     """Start Redis, the sidecar and the dashboard, and keep them going.
 
     A Redis that is configured (--redis-url, ARGENTBUS_REDIS_URL, ~/.argentos/argent.json) is
-    used; where none is, or with --port, an embedded one is started. Ctrl-C ends everything that was
+    used; where none is, or with --port, an embedded one is started. The same goes for PostgreSQL
+    with --backend postgres. Ctrl-C ends everything that was
     started and keeps the data. A port of 0 takes a free one.
     """
     if redis_url is not None and port is not None:
         raise click.UsageError("--port is for the embedded Redis: give --redis-url or --port")
+    if postgres_url is not None and postgres_port is not None:
+        raise click.UsageError(
+            "--postgres-port is for the embedded PostgreSQL: give --postgres-url or --postgres-port"
+        )
     options = {
         "redis_url": redis_url,
         "home": data,
         "sqlite_path": sqlite,
+        "backend": backend,
+        "postgres_url": postgres_url,
         "namespace": namespace,
     }
     config = StorageConfig.load(options)
@@ -71,8 +85,18 @@ def up(
                 "--port or --dashboard-port"
             )
         redis = EmbeddedRedis(config.home / "redis", _chosen(REDIS_PORT if port is None else port))
+    postgres = _postgres(config, postgres_port)
     with held(config.home) as lock:
-        run(_up, Stack(config, redis, _chosen(dashboard_port), lock), as_json)
+        run(_up, Stack(config, redis, postgres, _chosen(dashboard_port), lock), as_json)
+
+
+def _postgres(config: StorageConfig, port: int | None) -> EmbeddedPostgres | None:
+    if config.backend != "postgres":
+        return None
+    if port is None and "postgres_url" in config.sources:
+        return None
+    chosen = _chosen(POSTGRES_PORT if port is None else port)
+    return EmbeddedPostgres(config.home / "postgres", chosen)
 
 
 def _chosen(port: int) -> int:
@@ -139,7 +163,7 @@ argentbus is up.
 
   dashboard  {running.dashboard_url}
   Redis      {shown}  ({kind})
-  database   {running.sqlite_path}
+  database   {config.database}
   logs       {config.home / "logs"}
 
 Next: open the dashboard, and in another shell run

@@ -1,5 +1,6 @@
-"""The servers that argentbus can bring along: a Redis of its own."""
+"""The servers that argentbus can bring along: a Redis and a PostgreSQL of its own."""
 
+from .postgres import EmbeddedPostgres
 from .redis import EmbeddedRedis, free_port
 
-__all__ = ["EmbeddedRedis", "free_port"]
+__all__ = ["EmbeddedPostgres", "EmbeddedRedis", "free_port"]

@@ -45,6 +45,8 @@ def text(field: str, value: str, *, least: int = 0, most: int = MOST_TEXT) -> st
         )
     if "\0" in value:
         raise InvalidValue(field, "has a NUL character, which PostgreSQL cannot hold: remove it")
+    if value.isascii():
+        return value
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -98,7 +100,7 @@ def moment(field: str, value: Any) -> datetime | None:
         raise InvalidValue(field, "must be a datetime with a time zone, such as datetime.now(UTC)")
     if not _EARLIEST <= value <= _LATEST:
         raise InvalidValue(field, "must lie between the years 1 and 9999")
-    return value.astimezone(UTC)
+    return value if value.tzinfo is UTC else value.astimezone(UTC)
 
 
 def known_moment(field: str, value: Any) -> datetime:
@@ -176,6 +178,8 @@ def json_object(field: str, value: Any) -> dict[str, Any]:
     """Check that a value can stand in a JSON column, and comes back as it is."""
     if not isinstance(value, dict):
         raise InvalidValue(field, f"is a {type(value).__name__}, and must be an object")
+    if not value:
+        return value
     _json_value(field, value, DEEPEST)
     text(field, msgspec.json.encode(value).decode())
     return value

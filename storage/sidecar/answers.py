@@ -5,7 +5,7 @@ from typing import Final
 
 import anyio
 
-from bus import Agent, BusError, Consumer, Delivery, MessageTooLarge
+from bus import Agent, BusError, BusUnavailable, Consumer, Delivery, MessageTooLarge
 from bus.link import backoff
 from storage.adapter import StorageAdapter
 from storage.errors import InvalidValue, StorageError
@@ -48,6 +48,8 @@ async def _serve(deliveries: Consumer[ReadRequest], storage: StorageAdapter) -> 
             except MessageTooLarge:
                 too_large = InvalidValue("limit", "the answer is too large: ask for fewer at once")
                 await delivery.reply_error(too_large)
+            except BusUnavailable as error:  # who asked asks again
+                log.warning("a read is not answered: %s", error)
 
 
 async def _answer(delivery: Delivery[ReadRequest], storage: StorageAdapter) -> object:

@@ -37,7 +37,7 @@ async def run_sidecar(config: StorageConfig, *, ready: anyio.Event | None = None
     ):
         partitions = await partition_count(bus, config.partitions)
         report = Report(config.backend)
-        log.info("%s: %d partitions, %s", agent.id, partitions, config.sqlite_path)
+        log.info("%s: %d partitions, %s", agent.id, partitions, config.database)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_stop_on_signal, tasks.cancel_scope)
             for partition in range(partitions):

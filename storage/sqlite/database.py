@@ -16,7 +16,7 @@ import aiosqlite
 import anyio
 import anyio.to_thread
 
-from storage.database import Row, Violation
+from storage.database import Keys, Row, Violation
 from storage.errors import DatabaseUnavailable, InvalidValue
 from storage.rows import Spelling
 
@@ -82,10 +82,15 @@ class SQLiteTransaction:
         with _translated(self._path):
             return list(await self._connection.execute_fetchall(_rewritten(sql), args))
 
-    async def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Run one statement for each of `rows`, in one visit to the connection's thread."""
+    async def execute_many(
+        self, sql: str, rows: Iterable[Sequence[Any]], *, keys: Keys = ()
+    ) -> None:
+        """Run one statement for each of `rows`, in their order, in one visit to the thread."""
         with _translated(self._path):
             await self._connection.executemany(_rewritten(sql), rows)
+
+    async def hold(self, name: str) -> None:
+        """There is one writer at a time: it holds everything."""
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncGenerator[None]:
@@ -150,7 +155,7 @@ class SQLiteDatabase:
                 for connection in connections:
                     await connection.close()
 
-    async def fetch(self, sql: str, *args: Any) -> list[Row]:
+    async def fetch(self, sql: str, *args: Any, scope: str) -> list[Row]:
         """Run one reading statement, on a connection that sees what is committed."""
         async with self._free:
             reader = self._idle.pop()

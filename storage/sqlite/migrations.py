@@ -1,14 +1,17 @@
-"""The schema, as numbered SQL files: each is run once, under the write lock, and remembered."""
+"""Bringing a SQLite file's schema up to date, under its write lock."""
 
-import hashlib
 import sqlite3
 from collections.abc import Iterator
-from importlib.resources import files
-from typing import Final, NamedTuple
+from datetime import datetime
+from pathlib import Path
+from typing import Final
 
 import aiosqlite
+import anyio
 
-from storage.errors import SchemaMismatch
+from storage import migrations
+from storage.errors import DatabaseUnavailable, SchemaMismatch
+from storage.migrations import Migration, Status
 
 _LEDGER: Final = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -16,28 +19,6 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
   applied_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
 )
 """
-
-
-class Migration(NamedTuple):
-    """One file of `schema/`."""
-
-    version: int
-    name: str
-    sql: str
-
-    @property
-    def checksum(self) -> str:
-        return hashlib.sha256(self.sql.encode()).hexdigest()
-
-
-def known() -> list[Migration]:
-    """All migrations that this program has, in order."""
-    found = [
-        Migration(int(file.name[:4]), file.name[5:-4], file.read_text(encoding="utf-8"))
-        for file in files(__package__).joinpath("schema").iterdir()
-        if file.name.endswith(".sql")
-    ]
-    return sorted(found)
 
 
 async def refuse_others(connection: aiosqlite.Connection) -> None:
@@ -63,16 +44,16 @@ async def run(connection: aiosqlite.Connection) -> list[Migration]:
     Raises:
         SchemaMismatch: the file is newer than this program, or a migration it has was another one.
     """
-    migrations = known()
+    known = migrations.known(__package__)
     # A file that is up to date is opened also while somebody else holds its write lock.
     if await connection.execute_fetchall(
         "SELECT 1 FROM sqlite_master WHERE name = 'schema_migrations'"
-    ) and not await _pending(connection, migrations):
+    ) and not await _pending(connection, known):
         return []
     await connection.execute_fetchall("BEGIN IMMEDIATE")
     try:
         await connection.execute_fetchall(_LEDGER)
-        pending = await _pending(connection, migrations)
+        pending = await _pending(connection, known)
         for migration in pending:
             for statement in statements(migration.sql):
                 await connection.execute_fetchall(statement)
@@ -87,28 +68,35 @@ async def run(connection: aiosqlite.Connection) -> list[Migration]:
     return pending
 
 
-async def _pending(
-    connection: aiosqlite.Connection, migrations: list[Migration]
-) -> list[Migration]:
+async def status(path: Path) -> list[Status]:
+    """Every migration that this program has, with the time at which it was run on `path`.
+
+    Raises:
+        SchemaMismatch: the file is newer than this program, or another program's.
+        DatabaseUnavailable: it cannot be read.
+    """
+    known = migrations.known(__package__)
+    times: dict[int, datetime] = {}
+    file_path = await anyio.Path(path).absolute()
+    if await file_path.exists():
+        try:
+            async with aiosqlite.connect(f"{file_path.as_uri()}?mode=ro", uri=True) as file:
+                await refuse_others(file)
+                if await file.execute_fetchall("SELECT 1 FROM sqlite_master LIMIT 1"):
+                    await _pending(file, known)
+                    rows = await file.execute_fetchall(
+                        "SELECT version, applied_at FROM schema_migrations"
+                    )
+                    times = {row[0]: datetime.fromisoformat(row[1]) for row in rows}
+        except sqlite3.Error as error:
+            raise DatabaseUnavailable(f"SQLite file {path}: {error}") from error
+    return [Status(one, times.get(one.version)) for one in known]
+
+
+async def _pending(connection: aiosqlite.Connection, known: list[Migration]) -> list[Migration]:
     rows = await connection.execute_fetchall("SELECT version, checksum FROM schema_migrations")
     applied = {int(version): str(checksum) for version, checksum in rows}
-    _check(applied, migrations)
-    return [migration for migration in migrations if migration.version not in applied]
-
-
-def _check(applied: dict[int, str], migrations: list[Migration]) -> None:
-    newest = max((migration.version for migration in migrations), default=0)
-    if max(applied, default=0) > newest:
-        raise SchemaMismatch(
-            f"the SQLite file has schema {max(applied)}, this program knows {newest}: update it "
-            "(`pip install -U argentbus`), or name another file with --sqlite"
-        )
-    for migration in migrations:
-        if applied.get(migration.version, migration.checksum) != migration.checksum:
-            raise SchemaMismatch(
-                f"the SQLite file's schema {migration.version} ({migration.name}) was made by "
-                "another text than this program's: the file comes from another version"
-            )
+    return migrations.pending(applied, known, "SQLite file", "name another file with --sqlite")
 
 
 def statements(sql: str) -> Iterator[str]:

@@ -12,7 +12,9 @@ class SQLiteSpelling:
 
     def time_in(self, value: datetime) -> str:
         """Fixed width, so that text order is time order."""
-        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+        if value.tzinfo is not UTC:
+            value = value.astimezone(UTC)
+        return value.isoformat(timespec="microseconds")[:26] + "Z"
 
     def time_out(self, value: str) -> datetime:
         return datetime.fromisoformat(value)

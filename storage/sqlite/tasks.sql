@@ -12,6 +12,6 @@ WHERE status = 'blocked'
 -- name: search
 SELECT %s
 FROM tasks_fts JOIN tasks ON tasks.seq = tasks_fts.rowid
-WHERE tasks_fts MATCH $1
-  AND ($2 = '' OR agent_id = $2 OR assignee = $2 OR agent_id IS NULL)
+WHERE tasks_fts MATCH $2
+  AND {visible_tasks}
 ORDER BY bm25(tasks_fts), tasks.id LIMIT $3;

@@ -1,14 +1,16 @@
-"""Storage on a SQLite file of the test's own."""
+"""Storage for a test of its own: on each backend in turn, or on a SQLite file."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from bus import Bus
 from storage import StorageConfig
+from storage.adapter import DatabaseAdapter
 from storage.sqlite.adapter import SQLiteAdapter
+from tests.storage.backends import BACKENDS, Raw, opened
 
 
 @pytest.fixture
@@ -17,9 +19,55 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "memory.db"
 
 
+class Opened(NamedTuple):
+    """A storage on one of the backends."""
+
+    storage: DatabaseAdapter
+    raw: Raw
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    """The backend that the test is run on: one after the other."""
+    name: str = request.param
+    return name
+
+
 @pytest.fixture
-async def storage(path: Path) -> AsyncIterator[SQLiteAdapter]:
+def database(backend: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A PostgreSQL database of three dimensions for this test, where that is the backend."""
+    if backend == "sqlite":
+        yield ""
+    else:
+        with request.getfixturevalue("postgres_server").database(3) as name:
+            yield name
+
+
+@pytest.fixture
+async def both_sides(
+    backend: str, path: Path, database: str, request: pytest.FixtureRequest
+) -> AsyncIterator[Opened]:
+    """The storage, and what is behind it."""
+    server: Any = request.getfixturevalue("postgres_server") if database else None
+    async with opened(backend, path, server, database) as (storage, raw):
+        yield Opened(storage, raw)
+
+
+@pytest.fixture
+def storage(both_sides: Opened) -> DatabaseAdapter:
     """An open storage of three dimensions, so that a test can write its vectors out."""
+    return both_sides.storage
+
+
+@pytest.fixture
+def raw(both_sides: Opened) -> Raw:
+    """The database behind `storage`, past the code under test."""
+    return both_sides.raw
+
+
+@pytest.fixture
+async def sqlite(path: Path) -> AsyncIterator[SQLiteAdapter]:
+    """An open SQLite file of three dimensions."""
     async with SQLiteAdapter.open(path, dimensions=3) as storage:
         yield storage
 

@@ -1,9 +1,10 @@
 """Storage over the bus: what a client writes is in the database after a flush, for all to read."""
 
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import anyio
+import msgspec
 import pytest
 
 from bus import Bus
@@ -16,15 +17,49 @@ from storage import (
 )
 from storage.client import StorageClient
 from storage.log import log_of, partition_of
-from tests.storage.rows import query
+from tests.storage.backends import Raw, RawPostgres, RawSQLite
 from tests.storage.sidecars import sidecar
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture
+def database(backend: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A PostgreSQL database as it is set up by default, where that is the backend."""
+    if backend == "sqlite":
+        yield ""
+    else:
+        with request.getfixturevalue("postgres_server").database(768) as name:
+            yield name
+
+
+@pytest.fixture
+def config(config: StorageConfig, database: str, request: pytest.FixtureRequest) -> StorageConfig:
+    """Settings for a sidecar on this backend."""
+    if not database:
+        return config
+    url = request.getfixturevalue("postgres_server").user_url(database)
+    return msgspec.structs.replace(
+        config, backend="postgres", read_from="postgres", write_to=("postgres",), postgres_url=url
+    )
+
+
+@pytest.fixture
+async def raw(
+    config: StorageConfig, database: str, request: pytest.FixtureRequest
+) -> AsyncIterator[Raw]:
+    """The database behind the sidecar."""
+    if not database:
+        yield RawSQLite(config.sqlite_path)
+    else:
+        url = request.getfixturevalue("postgres_server").url(database)
+        async with RawPostgres.open(url) as raw:
+            yield raw
+
+
 async def test_what_is_flushed_is_in_the_database_and_out_of_redis(
-    bus: Bus, config: StorageConfig, path: Path
+    bus: Bus, config: StorageConfig, raw: Raw
 ) -> None:
     async with sidecar(config), bus.join("scout") as scout:
         client = StorageClient(scout)
@@ -34,10 +69,10 @@ async def test_what_is_flushed_is_in_the_database_and_out_of_redis(
         task = await client.tasks.create_task(title="Fix it", tags=["x"])
         with anyio.fail_after(10):
             await client.flush()
-        assert query(path, "SELECT id, agent_id, summary FROM memory_items") == [
+        assert await raw.query("SELECT id, agent_id, summary FROM memory_items") == [
             (item.id, "scout", "Käse 🧀")
         ]
-        assert query(path, "SELECT id, title FROM tasks") == [(task.id, "Fix it")]
+        assert await raw.query("SELECT id, title FROM tasks") == [(task.id, "Fix it")]
         assert await client.memory.get_item(item.id) == item
         assert await client.tasks.get_task(task.id[:30]) == task
         log = log_of(bus, partition_of("scout", 2))
@@ -89,7 +124,7 @@ async def test_after_a_flush_others_read_it_and_what_is_private_stays_so(
 
 
 async def test_clients_of_many_agents_write_at_once(
-    bus: Bus, config: StorageConfig, path: Path
+    bus: Bus, config: StorageConfig, raw: Raw
 ) -> None:
     async def write(name: str) -> None:
         async with bus.join(name) as agent:
@@ -102,7 +137,7 @@ async def test_clients_of_many_agents_write_at_once(
     async with sidecar(config), anyio.create_task_group() as agents:
         for n in range(8):
             agents.start_soon(write, f"agent-{n}")
-    assert query(path, "SELECT count(*), sum(reinforcement_count) FROM memory_items") == [
+    assert await raw.query("SELECT count(*), sum(reinforcement_count) FROM memory_items") == [
         (800, 800)
     ]
 
@@ -148,7 +183,7 @@ async def test_an_answer_that_is_too_large_is_said_to_be(bus: Bus, config: Stora
 
 
 async def test_without_a_sidecar_writing_goes_on_and_waiting_ends_in_time(
-    bus: Bus, config: StorageConfig, path: Path
+    bus: Bus, config: StorageConfig, raw: Raw
 ) -> None:
     async with bus.join("scout") as scout:
         client = StorageClient(scout, timeout=1.0)
@@ -169,12 +204,12 @@ async def test_without_a_sidecar_writing_goes_on_and_waiting_ends_in_time(
                 await reader.memory.get_item(item.id)
         async with sidecar(config):
             await client.flush()
-        assert query(path, "SELECT summary FROM memory_items") == [("kept",)]
+        assert await raw.query("SELECT summary FROM memory_items") == [("kept",)]
         await client.flush(timeout=0.1)  # it knows already
 
 
 async def test_a_flush_of_redis_before_the_commit_is_told_once(
-    bus: Bus, config: StorageConfig, path: Path
+    bus: Bus, config: StorageConfig, raw: Raw
 ) -> None:
     async with bus.join("scout") as scout:
         client = StorageClient(scout, timeout=2.0)
@@ -190,7 +225,7 @@ async def test_a_flush_of_redis_before_the_commit_is_told_once(
             with pytest.raises(WritesLost):
                 await client.flush()
             await client.flush()
-        assert query(path, "SELECT summary FROM memory_items") == [("kept",)]
+        assert await raw.query("SELECT summary FROM memory_items") == [("kept",)]
 
 
 async def test_a_loss_is_noticed_although_others_have_written_since(
@@ -208,7 +243,7 @@ async def test_a_loss_is_noticed_although_others_have_written_since(
 
 
 async def test_what_was_committed_before_redis_was_flushed_is_not_called_lost(
-    bus: Bus, config: StorageConfig, path: Path
+    bus: Bus, config: StorageConfig, raw: Raw
 ) -> None:
     async with sidecar(config), bus.join("scout") as scout:
         client = StorageClient(scout)
@@ -218,7 +253,7 @@ async def test_what_was_committed_before_redis_was_flushed_is_not_called_lost(
         await client.memory.create_item(summary="two", memory_type="event")
         with anyio.fail_after(15):
             await client.flush()
-    assert query(path, "SELECT summary FROM memory_items ORDER BY id") == [("one",), ("two",)]
+    assert await raw.query("SELECT summary FROM memory_items ORDER BY id") == [("one",), ("two",)]
 
 
 async def test_a_flush_that_waits_learns_that_redis_was_flushed(bus: Bus) -> None:
@@ -248,15 +283,15 @@ async def _forget(bus: Bus) -> None:
 
 
 async def test_the_number_of_partitions_belongs_to_the_namespace(
-    bus: Bus, config: StorageConfig, path: Path
+    bus: Bus, config: StorageConfig, raw: Raw
 ) -> None:
     async with bus.join("scout") as scout:
         client = StorageClient(scout)
         await client.memory.create_item(summary="first", memory_type="event")  # fixes it at 4
         async with sidecar(config):  # which was told 2
             await client.flush()
-    assert query(path, "SELECT count(*) FROM memory_items") == [(1,)]
-    assert query(path, "SELECT partition FROM positions") == [(partition_of("scout", 4),)]
+    assert await raw.query("SELECT count(*) FROM memory_items") == [(1,)]
+    assert await raw.query("SELECT partition FROM positions") == [(partition_of("scout", 4),)]
 
 
 async def test_times_are_kept_to_the_microsecond_over_the_bus(

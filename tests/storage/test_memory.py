@@ -1,22 +1,21 @@
-"""Memory items on SQLite: stored, reinforced, changed, forgotten, and seen by the right agents."""
+"""Memory items: stored, reinforced, changed, forgotten, and seen by the right agents."""
 
 import hashlib
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from storage import CommandRefused, MemoryItem
-from storage.sqlite.adapter import SQLiteAdapter
-from tests.storage.rows import query
+from storage.adapter import DatabaseAdapter
+from tests.storage.backends import Raw
 
 pytestmark = pytest.mark.anyio
 
 START = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
 
-async def test_an_item_comes_back_as_it_was_written(storage: SQLiteAdapter) -> None:
+async def test_an_item_comes_back_as_it_was_written(storage: DatabaseAdapter) -> None:
     memory = storage.scoped("scout").memory
     columns: dict[str, Any] = {
         "summary": "  Der Käse heißt 🧀 \n",
@@ -47,7 +46,7 @@ async def test_an_item_comes_back_as_it_was_written(storage: SQLiteAdapter) -> N
     assert await memory.find_by_hash(expected) == read
 
 
-async def test_times_of_any_zone_and_any_age_are_kept(storage: SQLiteAdapter) -> None:
+async def test_times_of_any_zone_and_any_age_are_kept(storage: DatabaseAdapter) -> None:
     memory = storage.scoped("scout").memory
     local = datetime.fromisoformat("0044-03-15T12:00:00+05:30")
     await memory.create_item(summary="a", memory_type="event", item_id="i-1", happened_at=local)
@@ -58,7 +57,7 @@ async def test_times_of_any_zone_and_any_age_are_kept(storage: SQLiteAdapter) ->
 
 
 async def test_the_same_fact_reinforces_what_the_agent_has(
-    storage: SQLiteAdapter, path: Path
+    storage: DatabaseAdapter, raw: Raw
 ) -> None:
     memory = storage.scoped("scout").memory
     first = await memory.create_item(
@@ -73,7 +72,7 @@ async def test_the_same_fact_reinforces_what_the_agent_has(
     assert second.last_reinforced_at == second.updated_at == later
     assert (second.created_at, second.memory_type, second.extra) == (START, "knowledge", {"n": 1})
     await memory.reinforce(first.id)
-    [(count,)] = query(path, "SELECT reinforcement_count FROM memory_items")
+    [(count,)] = await raw.query("SELECT reinforcement_count FROM memory_items")
     assert count == 3
     other = await storage.scoped("writer").memory.create_item(
         summary="the sky is blue", memory_type="knowledge"
@@ -82,7 +81,7 @@ async def test_the_same_fact_reinforces_what_the_agent_has(
     assert other.reinforcement_count == 1, "another agent's fact is another item"
 
 
-async def test_the_same_item_again_is_no_news(storage: SQLiteAdapter) -> None:
+async def test_the_same_item_again_is_no_news(storage: DatabaseAdapter) -> None:
     memory = storage.scoped("scout").memory
     written = [
         await memory.create_item(
@@ -94,7 +93,7 @@ async def test_the_same_item_again_is_no_news(storage: SQLiteAdapter) -> None:
     assert written[2].reinforcement_count == 1
 
 
-async def test_an_id_that_is_taken_by_another_fact_is_refused(storage: SQLiteAdapter) -> None:
+async def test_an_id_that_is_taken_by_another_fact_is_refused(storage: DatabaseAdapter) -> None:
     await storage.scoped("scout").memory.create_item(
         summary="mine", memory_type="event", item_id="i-1"
     )
@@ -107,7 +106,7 @@ async def test_an_id_that_is_taken_by_another_fact_is_refused(storage: SQLiteAda
     assert (kept.agent_id, kept.summary) == ("scout", "mine")
 
 
-async def test_an_update_changes_what_it_names_and_hashes_anew(storage: SQLiteAdapter) -> None:
+async def test_an_update_changes_what_it_names_and_hashes_anew(storage: DatabaseAdapter) -> None:
     memory = storage.scoped("scout").memory
     item = await memory.create_item(
         summary="old words", memory_type="event", created_at=START, lesson="kept"
@@ -130,7 +129,7 @@ async def test_an_update_changes_what_it_names_and_hashes_anew(storage: SQLiteAd
     assert cleared.embedding is cleared.lesson is None
 
 
-async def test_an_update_into_another_items_fact_is_refused(storage: SQLiteAdapter) -> None:
+async def test_an_update_into_another_items_fact_is_refused(storage: DatabaseAdapter) -> None:
     memory = storage.scoped("scout").memory
     await memory.create_item(summary="one", memory_type="event")
     two = await memory.create_item(summary="two", memory_type="event")
@@ -142,7 +141,7 @@ async def test_an_update_into_another_items_fact_is_refused(storage: SQLiteAdapt
 
 
 async def test_deleting_forgets_everywhere_and_a_second_time_is_no_error(
-    storage: SQLiteAdapter, path: Path
+    storage: DatabaseAdapter, raw: Raw
 ) -> None:
     memory = storage.scoped("scout").memory
     item = await memory.create_item(summary="secret", memory_type="event", embedding=[1, 0, 0])
@@ -151,12 +150,12 @@ async def test_deleting_forgets_everywhere_and_a_second_time_is_no_error(
     assert await memory.get_item(item.id) is None
     assert await memory.list_items() == []
     assert await memory.search("secret", embedding=[1, 0, 0]) == []
-    assert query(path, "SELECT count(*) FROM memory_items") == [(0,)]
+    assert await raw.query("SELECT count(*) FROM memory_items") == [(0,)]
     again = await memory.create_item(summary="secret", memory_type="event")
     assert (again.id != item.id, again.reinforcement_count) == (True, 1)
 
 
-async def test_changing_what_is_not_there_is_refused(storage: SQLiteAdapter) -> None:
+async def test_changing_what_is_not_there_is_refused(storage: DatabaseAdapter) -> None:
     memory = storage.scoped("scout").memory
     with pytest.raises(CommandRefused, match="agent scout has no memory item nope"):
         await memory.update_item("nope", lesson="x")
@@ -164,7 +163,7 @@ async def test_changing_what_is_not_there_is_refused(storage: SQLiteAdapter) -> 
         await memory.reinforce("nope")
 
 
-async def seen(storage: SQLiteAdapter, agent: str) -> dict[str, set[str]]:
+async def seen(storage: DatabaseAdapter, agent: str) -> dict[str, set[str]]:
     """What each read shows `agent`, by visibility."""
     memory = storage.scoped(agent).memory
     listed = await memory.list_items()
@@ -183,7 +182,7 @@ def _visibilities(items: list[MemoryItem]) -> set[str]:
     return {item.visibility for item in items if item.agent_id == "a"}
 
 
-async def test_others_see_family_and_public_and_nothing_else(storage: SQLiteAdapter) -> None:
+async def test_others_see_family_and_public_and_nothing_else(storage: DatabaseAdapter) -> None:
     for visibility in ("private", "team", "family", "public"):
         await storage.scoped("a").memory.create_item(
             summary=f"apple {visibility}",
@@ -203,7 +202,7 @@ async def test_others_see_family_and_public_and_nothing_else(storage: SQLiteAdap
 
 
 async def test_what_others_keep_for_themselves_does_not_crowd_out_what_one_may_see(
-    storage: SQLiteAdapter,
+    storage: DatabaseAdapter,
 ) -> None:
     theirs, mine = storage.scoped("a").memory, storage.scoped("b").memory
     for n in range(150):  # more than a list of candidates holds, all of them better
@@ -217,7 +216,7 @@ async def test_what_others_keep_for_themselves_does_not_crowd_out_what_one_may_s
     assert [hit.item.id for hit in await mine.search("apple")] == [item.id]
 
 
-async def test_nobody_changes_what_is_anothers(storage: SQLiteAdapter) -> None:
+async def test_nobody_changes_what_is_anothers(storage: DatabaseAdapter) -> None:
     item = await storage.scoped("a").memory.create_item(
         summary="mine", memory_type="event", visibility="public"
     )
@@ -230,7 +229,7 @@ async def test_nobody_changes_what_is_anothers(storage: SQLiteAdapter) -> None:
     assert await storage.scoped("a").memory.get_item(item.id) == item
 
 
-async def test_lists_are_the_newest_first_in_pages_and_by_filter(storage: SQLiteAdapter) -> None:
+async def test_lists_are_the_newest_first_in_pages_and_by_filter(storage: DatabaseAdapter) -> None:
     memory = storage.scoped("scout").memory
     for n in range(6):
         await memory.create_item(

@@ -1,8 +1,9 @@
 """Any way of cutting the log into batches, with any repeats, gives the same rows."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
+from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,11 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage import CommandRefused, Task
+from storage.adapter import DatabaseAdapter
 from storage.commands import Command
 from storage.model.memory import CreateItem, DeleteItem, ReinforceItem, UpdateItem
 from storage.model.tasks import CreateTask, MoveTask
-from storage.sqlite.adapter import SQLiteAdapter
-from tests.storage.rows import everything
+from tests.postgres import PostgresServer
+from tests.storage.backends import BACKENDS, Raw, opened
 from tests.storage.test_apply import START, at, create, entries
 
 pytestmark = pytest.mark.anyio
@@ -70,18 +72,25 @@ def _command(n: int, plan: Sequence[Any]) -> Command:
 
 
 @asynccontextmanager
-async def fresh() -> AsyncIterator[tuple[SQLiteAdapter, Path]]:
+async def fresh(
+    backend: str, server: Any, names: Iterator[str]
+) -> AsyncIterator[tuple[DatabaseAdapter, Raw]]:
+    """An empty storage: a file of its own, or a database that is emptied."""
     with TemporaryDirectory() as directory:
-        path = Path(directory) / "memory.db"
-        async with SQLiteAdapter.open(path, dimensions=3) as storage:
-            yield storage, path
+        name = next(names) if backend == "postgres" else ""
+        async with opened(backend, Path(directory) / "memory.db", server, name) as (storage, raw):
+            if name:
+                for table in ("memory_items", "tasks", "positions"):
+                    await raw.query(f"DELETE FROM {table}")
+            yield storage, raw
 
 
 async def deliver(
-    storage: SQLiteAdapter, commands: Sequence[Command], first: int, behind: int, fence: int
-) -> None:
-    """Apply the entries `first` to `behind`, as a sidecar would."""
+    storage: DatabaseAdapter, commands: Sequence[Command], first: int, behind: int, fence: int
+) -> dict[int, str]:
+    """Apply the entries `first` to `behind`, as a sidecar would; return what was refused."""
     batch = list(enumerate(commands))[first:behind]
+    refused: dict[int, str] = {}
     while True:
         try:
             await storage.apply(
@@ -90,30 +99,100 @@ async def deliver(
                 entry_ids=entries(*(n + 1 for n, _ in batch)),
             )
         except CommandRefused as error:
+            refused |= {batch[n][0]: reason for n, reason in error.refused.items()}
             batch = [row for n, row in enumerate(batch) if n not in error.refused]
         else:
-            return
+            return refused
 
 
-@settings(max_examples=40, deadline=None)
-@given(data=st.data())
-def test_any_cut_into_batches_with_any_repeats_gives_the_same_rows(data: st.DataObject) -> None:
-    plans = data.draw(st.lists(_commands, min_size=1, max_size=25))
-    commands = [_command(n, plan) for n, plan in enumerate(plans)]
-    cuts = sorted(data.draw(st.sets(st.integers(1, len(commands)))) | {len(commands)})
+def _steps(data: st.DataObject, count: int) -> list[tuple[int, int]]:
+    cuts = sorted(data.draw(st.sets(st.integers(1, count))) | {count})
     steps = []
     for start, behind in zip([0, *cuts], cuts, strict=False):
         # Delivered again from anywhere before, as after a crash between commit and trim.
         steps.append((data.draw(st.integers(0, start)), behind))
         if data.draw(st.booleans()):
             steps.append((data.draw(st.integers(0, start)), data.draw(st.integers(0, behind))))
+    return steps
 
-    async def run() -> None:
-        async with fresh() as (whole, whole_path), fresh() as (cut, cut_path):
-            await deliver(whole, commands, 0, len(commands), fence=1)
-            for fence, (first, behind) in enumerate(steps, 1):
-                await deliver(cut, commands, first, max(first, behind), fence)
-            assert everything(cut_path) == everything(whole_path)
-            assert (await cut.positions())[0].entry_id == f"1000-{len(commands)}"
 
-    anyio.run(run)
+_histories = st.lists(_commands, min_size=1, max_size=25)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_any_cut_into_batches_with_any_repeats_gives_the_same_rows(
+    backend: str, request: pytest.FixtureRequest
+) -> None:
+    @settings(max_examples=25, deadline=None)
+    @given(data=st.data())
+    def check(data: st.DataObject) -> None:
+        plans = data.draw(_histories)
+        commands = [_command(n, plan) for n, plan in enumerate(plans)]
+        steps = _steps(data, len(commands))
+
+        async def run() -> None:
+            names = cycle(databases)
+            async with (
+                fresh(backend, server, names) as (whole, behind_whole),
+                fresh(backend, server, names) as (cut, behind_cut),
+            ):
+                await deliver(whole, commands, 0, len(commands), fence=1)
+                for fence, (first, behind) in enumerate(steps, 1):
+                    await deliver(cut, commands, first, max(first, behind), fence)
+                assert await behind_cut.everything() == await behind_whole.everything()
+                assert (await cut.positions())[0].entry_id == f"1000-{len(commands)}"
+
+        anyio.run(run)
+
+    with _databases(backend, request) as (server, databases):
+        check()
+
+
+def test_any_history_gives_the_same_rows_and_the_same_errors_on_both(
+    postgres_server: PostgresServer,
+) -> None:
+    @settings(max_examples=60, deadline=None)
+    @given(data=st.data())
+    def check(data: st.DataObject) -> None:
+        plans = data.draw(_histories)
+        commands = [_command(n, plan) for n, plan in enumerate(plans)]
+        steps = _steps(data, len(commands))
+
+        async def run() -> None:
+            names = cycle([name])
+            async with (
+                fresh("sqlite", None, names) as (one, behind_one),
+                fresh("postgres", postgres_server, names) as (other, behind_other),
+            ):
+                for fence, (first, behind) in enumerate(steps, 1):
+                    step = (commands, first, max(first, behind), fence)
+                    assert await deliver(one, *step) == await deliver(other, *step)
+                assert await behind_one.everything() == await behind_other.everything()
+                assert await one.positions() == await other.positions()
+                for read in (_found, _listed):
+                    assert await read(one) == await read(other)
+
+        anyio.run(run)
+
+    with postgres_server.database(3) as name:
+        check()
+
+
+async def _found(storage: DatabaseAdapter) -> set[str]:
+    hits = await storage.scoped("scout").memory.search("one three")
+    return {hit.item.id for hit in hits}
+
+
+async def _listed(storage: DatabaseAdapter) -> list[Any]:
+    view = storage.scoped("scout")
+    return [*await view.memory.list_items(), *await view.tasks.list_tasks()]
+
+
+@contextmanager
+def _databases(backend: str, request: pytest.FixtureRequest) -> Iterator[tuple[Any, list[str]]]:
+    if backend == "sqlite":
+        yield None, [""]
+        return
+    server = request.getfixturevalue("postgres_server")
+    with server.database(3) as one, server.database(3) as other:
+        yield server, [one, other]

@@ -1,4 +1,4 @@
-"""Search on SQLite: words, vectors, both; with whatever people and models type."""
+"""Search: words, vectors, both; with whatever people and models type."""
 # ruff: noqa: RUF001 (other alphabets are the point)
 
 import math
@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage import InvalidValue
+from storage.adapter import DatabaseAdapter
 from storage.fusion import any_word, fused, nearest
 from storage.memory import Memory
 from storage.model.values import pack_vector
-from storage.sqlite.adapter import SQLiteAdapter
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def memory(storage: SQLiteAdapter) -> Memory:
+async def memory(storage: DatabaseAdapter) -> Memory:
     """Some facts of one agent."""
     memory = storage.scoped("scout").memory
     for item_id, summary, vector in (
@@ -170,7 +170,7 @@ async def test_limits_that_are_no_numbers_are_refused(memory: Memory) -> None:
             await memory.list_items(limit=limit)  # type: ignore[arg-type]
 
 
-async def test_tasks_are_found_by_title_description_and_tags(storage: SQLiteAdapter) -> None:
+async def test_tasks_are_found_by_title_description_and_tags(storage: DatabaseAdapter) -> None:
     tasks = storage.scoped("scout").tasks
     made = {}
     for title, description, tags in (

@@ -203,15 +203,15 @@ def _is_locked(path: Path) -> bool:
 
 
 async def test_a_writer_of_an_older_lease_is_refused_whatever_it_has_read(
-    bus: Bus, storage: SQLiteAdapter, path: Path
+    bus: Bus, sqlite: SQLiteAdapter, path: Path
 ) -> None:
     async with bus.join("scout") as scout:
         client = StorageClient(scout, dimensions=3)
         await client.memory.create_item(summary="kept for the other", memory_type="event")
         partition = partition_of("scout", 4)
         log = log_of(bus, partition)
-        await storage.apply([], position=Position(partition, await log.epoch(), "1-1", 10))
-        writer = PartitionWriter(partition, scout, storage, Report("sqlite"), lease=1.0)
+        await sqlite.apply([], position=Position(partition, await log.epoch(), "1-1", 10))
+        writer = PartitionWriter(partition, scout, sqlite, Report("sqlite"), lease=1.0)
         with anyio.fail_after(5):
             with pytest.raises(FenceRefused, match="9 is an older lease"):
                 await writer._write(9)
@@ -220,22 +220,22 @@ async def test_a_writer_of_an_older_lease_is_refused_whatever_it_has_read(
 
 
 async def test_a_redis_whose_clock_is_behind_does_not_stop_the_writing(
-    bus: Bus, storage: SQLiteAdapter, path: Path, caplog: pytest.LogCaptureFixture
+    bus: Bus, sqlite: SQLiteAdapter, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     ahead = int((time.time() + 86_400) * 1_000_000)  # the fence of a lease of tomorrow
     async with bus.join("scout") as scout:
         client = StorageClient(scout, dimensions=3)
         partition = partition_of("scout", 4)
         await client.memory.create_item(summary="one", memory_type="event")
-        await storage.apply([], position=Position(partition, "e", "1-1", ahead))
-        writer = PartitionWriter(partition, scout, storage, Report("sqlite"), lease=1.0)
+        await sqlite.apply([], position=Position(partition, "e", "1-1", ahead))
+        writer = PartitionWriter(partition, scout, sqlite, Report("sqlite"), lease=1.0)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(writer.run)
             await client.flush(10)
             assert rows(path) == 1
             # Another has written since, under a lease that this one knows nothing of.
             epoch = await log_of(bus, partition).epoch()
-            await storage.apply([], position=Position(partition, epoch, "1-1", ahead + 1000))
+            await sqlite.apply([], position=Position(partition, epoch, "1-1", ahead + 1000))
             await client.memory.create_item(summary="two", memory_type="event")
             await client.flush(10)
             tasks.cancel_scope.cancel()

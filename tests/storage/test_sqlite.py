@@ -18,9 +18,10 @@ from storage import (
     StorageConfig,
     open_storage,
 )
+from storage.migrations import known
 from storage.sqlite import database
 from storage.sqlite.adapter import SQLiteAdapter
-from storage.sqlite.migrations import known, statements
+from storage.sqlite.migrations import statements
 from tests.storage.rows import everything, query
 from tests.storage.test_apply import at, create, entries, reinforce
 
@@ -44,7 +45,9 @@ async def test_a_file_is_made_with_its_directory_and_opened_again(tmp_path: Path
         await storage.scoped("scout").memory.create_item(summary="x", memory_type="event")
     async with SQLiteAdapter.open(path) as storage:
         assert (await storage.stats()).memory_items == 1
-    assert query(path, "SELECT version FROM schema_migrations") == [(m.version,) for m in known()]
+    assert query(path, "SELECT version FROM schema_migrations") == [
+        (m.version,) for m in known("storage.sqlite")
+    ]
     assert query(path, "PRAGMA journal_mode") == [("wal",)]
 
 
@@ -52,7 +55,7 @@ async def test_many_open_a_new_file_at_once(path: Path) -> None:
     async with anyio.create_task_group() as tasks:
         for _ in range(5):
             tasks.start_soon(opens, path)
-    assert len(query(path, "SELECT * FROM schema_migrations")) == len(known())
+    assert len(query(path, "SELECT * FROM schema_migrations")) == len(known("storage.sqlite"))
 
 
 async def test_a_schema_that_is_newer_is_refused(path: Path) -> None:
@@ -105,8 +108,8 @@ async def test_a_path_that_cannot_be_is_refused_with_a_remedy(tmp_path: Path, wh
 
 
 async def test_a_backend_that_cannot_be_opened_is_never_replaced_by_another(path: Path) -> None:
-    config = StorageConfig(backend="postgres", sqlite_path=path)
-    with pytest.raises(NotSupported, match="postgres"):
+    config = StorageConfig(backend="dual", sqlite_path=path)
+    with pytest.raises(NotSupported, match="dual"):
         async with open_storage(config):
             pass
     assert not path.exists()
@@ -197,11 +200,11 @@ async def test_a_full_disk_is_said_to_be_full_and_nothing_is_half_written(path: 
 
 
 async def test_a_cancelled_transaction_leaves_nothing_and_the_next_one_works(
-    storage: SQLiteAdapter, path: Path
+    sqlite: SQLiteAdapter, path: Path
 ) -> None:
     for n in range(30):
         with anyio.move_on_after(0.0005 * n):
-            await storage.apply(
+            await sqlite.apply(
                 [*(create(k) for k in range(n * 50, n * 50 + 50)), reinforce(n * 50)],
                 position=at(n + 1),
             )
@@ -213,51 +216,51 @@ async def test_a_cancelled_transaction_leaves_nothing_and_the_next_one_works(
         )[0]
         assert (rows, position) in {(50, f"1000-{n + 1}"), (0, position)}
         assert (position == f"1000-{n + 1}") == (rows == 50), "both or neither"
-    assert await storage.apply([create(5000)], position=at(100)) is not None
-    assert (await storage.positions())[0] == at(100)
+    assert await sqlite.apply([create(5000)], position=at(100)) is not None
+    assert (await sqlite.positions())[0] == at(100)
 
 
-async def test_a_cancelled_writer_does_not_hold_the_others_up(storage: SQLiteAdapter) -> None:
+async def test_a_cancelled_writer_does_not_hold_the_others_up(sqlite: SQLiteAdapter) -> None:
     async with anyio.create_task_group() as tasks:
         for n in range(20):
-            tasks.start_soon(storage.apply, [create(n)])
+            tasks.start_soon(sqlite.apply, [create(n)])
         await anyio.lowlevel.checkpoint()
         tasks.cancel_scope.cancel()
     with anyio.fail_after(5):
-        await storage.apply([create(99)])
-    assert await storage.scoped("scout").memory.get_item("i-99") is not None
+        await sqlite.apply([create(99)])
+    assert await sqlite.scoped("scout").memory.get_item("i-99") is not None
 
 
-async def test_readers_and_writers_do_not_wait_for_each_other(storage: SQLiteAdapter) -> None:
+async def test_readers_and_writers_do_not_wait_for_each_other(sqlite: SQLiteAdapter) -> None:
     async def read() -> None:
         for _ in range(20):
-            items = await storage.scoped("scout").memory.list_items(limit=10_000)
+            items = await sqlite.scoped("scout").memory.list_items(limit=10_000)
             assert len(items) % 100 == 0, "only whole batches are seen"
 
     async with anyio.create_task_group() as tasks:
         for _ in range(6):
             tasks.start_soon(read)
         for n in range(10):
-            await storage.apply([create(k) for k in range(n * 100, n * 100 + 100)])
-    assert (await storage.stats()).memory_items == 1000
+            await sqlite.apply([create(k) for k in range(n * 100, n * 100 + 100)])
+    assert (await sqlite.stats()).memory_items == 1000
 
 
-async def test_readers_cannot_write(storage: SQLiteAdapter) -> None:
+async def test_readers_cannot_write(sqlite: SQLiteAdapter) -> None:
     with pytest.raises(DatabaseUnavailable, match="readonly"):
-        await storage._database.fetch("DELETE FROM memory_items")
+        await sqlite._database.fetch("DELETE FROM memory_items", scope="")
 
 
 async def test_a_refusal_inside_a_batch_does_not_leave_a_transaction_open(
-    storage: SQLiteAdapter, path: Path
+    sqlite: SQLiteAdapter, path: Path
 ) -> None:
     with pytest.raises(CommandRefused):
-        await storage.apply([create(1), reinforce(99)])
+        await sqlite.apply([create(1), reinforce(99)])
     change(path, "INSERT INTO positions VALUES (9, 'e', '1-1', 1)")  # nobody holds the lock
 
 
-async def test_the_index_of_words_stays_whole(storage: SQLiteAdapter, path: Path) -> None:
-    await storage.apply([create(n) for n in range(50)])
-    memory = storage.scoped("scout").memory
+async def test_the_index_of_words_stays_whole(sqlite: SQLiteAdapter, path: Path) -> None:
+    await sqlite.apply([create(n) for n in range(50)])
+    memory = sqlite.scoped("scout").memory
     for n in range(0, 50, 2):
         await memory.update_item(f"i-{n}", summary=f"changed {n}", lesson="l")
     for n in range(0, 50, 5):
@@ -275,5 +278,5 @@ def test_a_script_is_split_where_statements_end() -> None:
         "CREATE TABLE a (b);",
         "CREATE TRIGGER t AFTER INSERT ON a BEGIN\n SELECT 1;\nEND;",
     ]
-    versions = [migration.version for migration in known()]
+    versions = [migration.version for migration in known("storage.sqlite")]
     assert versions == list(range(1, len(versions) + 1))

@@ -1,4 +1,4 @@
-"""Tasks on SQLite: their life, what they wait for, who sees them, and in which order."""
+"""Tasks: their life, what they wait for, who sees them, and in which order."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from storage import CommandRefused, InvalidValue, NotFound, Task
-from storage.sqlite.adapter import SQLiteAdapter
+from storage.adapter import DatabaseAdapter
 from storage.tasks import Tasks
 
 pytestmark = pytest.mark.anyio
@@ -24,7 +24,7 @@ async def status(tasks: Tasks, task_id: str) -> str:
     return (await read(tasks, task_id)).status
 
 
-async def test_a_task_comes_back_as_it_was_written(storage: SQLiteAdapter) -> None:
+async def test_a_task_comes_back_as_it_was_written(storage: DatabaseAdapter) -> None:
     tasks = storage.scoped("scout").tasks
     written = await tasks.create_task(
         title="Prüfen ✔",
@@ -46,7 +46,7 @@ async def test_a_task_comes_back_as_it_was_written(storage: SQLiteAdapter) -> No
     assert (written.agent_id, written.status, written.created_at) == ("scout", "pending", START)
 
 
-async def test_each_move_sets_its_times_and_its_note(storage: SQLiteAdapter) -> None:
+async def test_each_move_sets_its_times_and_its_note(storage: DatabaseAdapter) -> None:
     tasks = storage.scoped("scout").tasks
     ids = {}
     for name in ("complete", "fail", "cancel", "block"):
@@ -75,7 +75,7 @@ async def test_each_move_sets_its_times_and_its_note(storage: SQLiteAdapter) -> 
 
 
 async def test_a_task_is_blocked_until_all_that_it_needs_is_completed(
-    storage: SQLiteAdapter,
+    storage: DatabaseAdapter,
 ) -> None:
     tasks, other = storage.scoped("scout").tasks, storage.scoped("writer").tasks
     one = await tasks.create_task(title="one")
@@ -97,7 +97,7 @@ async def test_a_task_is_blocked_until_all_that_it_needs_is_completed(
     assert await status(tasks, early.id) == "pending"
 
 
-async def test_completing_does_not_disturb_what_is_not_blocked(storage: SQLiteAdapter) -> None:
+async def test_completing_does_not_disturb_what_is_not_blocked(storage: DatabaseAdapter) -> None:
     tasks = storage.scoped("scout").tasks
     one = await tasks.create_task(title="one")
     task = await tasks.create_task(title="two", depends_on=[one.id])
@@ -106,7 +106,7 @@ async def test_completing_does_not_disturb_what_is_not_blocked(storage: SQLiteAd
     assert await status(tasks, task.id) == "cancelled"
 
 
-async def test_a_beginning_of_an_id_stands_for_the_only_one(storage: SQLiteAdapter) -> None:
+async def test_a_beginning_of_an_id_stands_for_the_only_one(storage: DatabaseAdapter) -> None:
     tasks = storage.scoped("scout").tasks
     for task_id in ("abcd-1", "abcd-2", "abcdef", "abcd\u00ff", "x1"):
         await tasks.create_task(title=task_id, task_id=task_id)
@@ -127,7 +127,7 @@ async def test_a_beginning_of_an_id_stands_for_the_only_one(storage: SQLiteAdapt
         await tasks.complete("zzzz")
 
 
-async def test_an_update_changes_what_it_names(storage: SQLiteAdapter) -> None:
+async def test_an_update_changes_what_it_names(storage: DatabaseAdapter) -> None:
     tasks = storage.scoped("scout").tasks
     task = await tasks.create_task(title="old words", created_at=START, tags=["kept"])
     await tasks.update_task(task.id, title="new words", due_at=START, assignee="writer")
@@ -142,7 +142,7 @@ async def test_an_update_changes_what_it_names(storage: SQLiteAdapter) -> None:
             await tasks.update_task(task.id, **{field: "x"})
 
 
-async def test_deleting_is_for_good_and_twice_is_no_error(storage: SQLiteAdapter) -> None:
+async def test_deleting_is_for_good_and_twice_is_no_error(storage: DatabaseAdapter) -> None:
     tasks = storage.scoped("scout").tasks
     project = await tasks.create_task(title="project")
     child = await tasks.create_task(title="child", parent_task_id=project.id)
@@ -154,7 +154,7 @@ async def test_deleting_is_for_good_and_twice_is_no_error(storage: SQLiteAdapter
 
 
 async def test_its_agent_its_assignee_and_where_it_has_none_all_may_see_and_change(
-    storage: SQLiteAdapter,
+    storage: DatabaseAdapter,
 ) -> None:
     mine = await storage.scoped("a").tasks.create_task(title="apple", assignee="b")
     free = await storage.scoped("a").tasks.create_task(title="apple", agent_id=None)
@@ -176,7 +176,7 @@ async def test_its_agent_its_assignee_and_where_it_has_none_all_may_see_and_chan
     await stranger.complete(free.id)
 
 
-async def test_lists_are_by_urgency_then_due_date_then_age(storage: SQLiteAdapter) -> None:
+async def test_lists_are_by_urgency_then_due_date_then_age(storage: DatabaseAdapter) -> None:
     tasks = storage.scoped("scout").tasks
     made: list[tuple[str, str, int | None]] = [
         ("background", "background", None),
@@ -214,7 +214,7 @@ async def test_lists_are_by_urgency_then_due_date_then_age(storage: SQLiteAdapte
 
 
 async def test_the_same_task_again_is_no_news_and_another_with_its_id_is_refused(
-    storage: SQLiteAdapter,
+    storage: DatabaseAdapter,
 ) -> None:
     tasks = storage.scoped("scout").tasks
     for _ in range(2):

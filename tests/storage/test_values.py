@@ -1,20 +1,19 @@
 """Values that no table may hold: each is refused by name, on every way in, and nothing written."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from storage import CommandRefused, InvalidValue, MemoryItem, Task
+from storage.adapter import DatabaseAdapter
 from storage.commands import Command
 from storage.model.memory import CreateItem, DeleteItem, ReinforceItem, UpdateItem
 from storage.model.tasks import CreateTask, DeleteTask, MoveTask, UpdateTask
-from storage.sqlite.adapter import SQLiteAdapter
-from tests.storage.rows import everything
+from tests.storage.backends import BACKENDS, Raw
 
 pytestmark = pytest.mark.anyio
 
@@ -117,11 +116,28 @@ ONLY_NEW_TASKS: list[tuple[str, Any, str]] = [
 ]
 
 
+@pytest.fixture(params=BACKENDS, scope="module")
+def backend(request: pytest.FixtureRequest) -> str:
+    """The backend: most of these tests write nothing, so a database serves them all."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="module")
+def database(backend: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A PostgreSQL database of three dimensions, where that is the backend."""
+    if backend == "sqlite":
+        yield ""
+    else:
+        with request.getfixturevalue("postgres_server").database(3) as name:
+            yield name
+
+
 def _short(value: object) -> str:
     return ascii(value)[1:13] if isinstance(value, str) else type(value).__name__
 
 
-async def refused(storage: SQLiteAdapter, command: Command, field: str, problem: str) -> None:
+async def refused(storage: DatabaseAdapter, command: Command, field: str, problem: str) -> None:
     """Check that `command` is refused, by name, alone and among good ones, and nothing written."""
     with pytest.raises(InvalidValue, match=problem) as caught:
         await storage.write(command)
@@ -137,7 +153,7 @@ async def refused(storage: SQLiteAdapter, command: Command, field: str, problem:
 
 @pytest.mark.parametrize(("field", "value", "problem"), OF_ITEMS + ONLY_NEW_ITEMS, ids=_short)
 async def test_an_item_with_a_wrong_value_is_refused(
-    storage: SQLiteAdapter, field: str, value: Any, problem: str
+    storage: DatabaseAdapter, field: str, value: Any, problem: str
 ) -> None:
     item = msgspec.structs.replace(ITEM, **{field: value})
     await refused(storage, CreateItem(item=item), field, problem)
@@ -145,7 +161,7 @@ async def test_an_item_with_a_wrong_value_is_refused(
 
 @pytest.mark.parametrize(("field", "value", "problem"), OF_ITEMS, ids=_short)
 async def test_an_item_is_not_changed_to_a_wrong_value(
-    storage: SQLiteAdapter, field: str, value: Any, problem: str
+    storage: DatabaseAdapter, field: str, value: Any, problem: str
 ) -> None:
     command = UpdateItem(agent_id="scout", item_id="i-1", changes={field: value}, at=NOW)
     with pytest.raises(InvalidValue) as caught:
@@ -157,7 +173,7 @@ async def test_an_item_is_not_changed_to_a_wrong_value(
 
 @pytest.mark.parametrize(("field", "value", "problem"), OF_TASKS + ONLY_NEW_TASKS, ids=_short)
 async def test_a_task_with_a_wrong_value_is_refused(
-    storage: SQLiteAdapter, field: str, value: Any, problem: str
+    storage: DatabaseAdapter, field: str, value: Any, problem: str
 ) -> None:
     task = msgspec.structs.replace(TASK, **{field: value})
     await refused(storage, CreateTask(by="scout", task=task), field, problem)
@@ -165,7 +181,7 @@ async def test_a_task_with_a_wrong_value_is_refused(
 
 @pytest.mark.parametrize(("field", "value", "problem"), OF_TASKS, ids=_short)
 async def test_a_task_is_not_changed_to_a_wrong_value(
-    storage: SQLiteAdapter, field: str, value: Any, problem: str
+    storage: DatabaseAdapter, field: str, value: Any, problem: str
 ) -> None:
     command = UpdateTask(agent_id="scout", task_id="t-1", changes={field: value}, at=NOW)
     with pytest.raises(InvalidValue) as caught:
@@ -211,13 +227,13 @@ COMMANDS: list[tuple[Callable[[], Any], str, str]] = [
 
 @pytest.mark.parametrize(("command", "field", "problem"), COMMANDS, ids=_short)
 async def test_a_command_with_a_wrong_value_is_refused(
-    storage: SQLiteAdapter, command: Callable[[], Any], field: str, problem: str
+    storage: DatabaseAdapter, command: Callable[[], Any], field: str, problem: str
 ) -> None:
     await refused(storage, command(), field, problem)
 
 
 async def test_the_methods_refuse_before_anything_is_written(
-    storage: SQLiteAdapter, path: Path
+    storage: DatabaseAdapter, raw: Raw
 ) -> None:
     view = storage.scoped("scout")
     for columns in (
@@ -231,10 +247,10 @@ async def test_the_methods_refuse_before_anything_is_written(
             await view.memory.create_item(memory_type="event", **columns)  # type: ignore[arg-type]
     with pytest.raises(InvalidValue, match="title"):
         await view.tasks.create_task(title="\0")
-    assert everything(path) == {"memory_items": [], "tasks": []}
+    assert await raw.everything() == {"memory_items": [], "tasks": []}
 
 
-async def test_a_reader_is_told_what_is_wrong_with_what_it_asks(storage: SQLiteAdapter) -> None:
+async def test_a_reader_is_told_what_is_wrong_with_what_it_asks(storage: DatabaseAdapter) -> None:
     view = storage.scoped("scout")
     for read, field in (
         (lambda: view.memory.get_item("\ud800"), "item_id"),
@@ -258,10 +274,11 @@ async def test_a_reader_is_told_what_is_wrong_with_what_it_asks(storage: SQLiteA
         await storage.operator().memory.create_item(summary="x", memory_type="event")
 
 
-async def test_the_largest_that_is_allowed_is_kept(storage: SQLiteAdapter) -> None:
+async def test_the_largest_that_is_allowed_is_kept(storage: DatabaseAdapter) -> None:
     memory = storage.scoped("scout").memory
     item = await memory.create_item(
         summary="ü" * 1_000_000, memory_type="event", extra=nested(64), embedding=[3e38, 0, 0]
     )
     assert await memory.get_item(item.id) == item
     assert await memory.list_items() == [item]
+    await memory.delete_item(item.id)

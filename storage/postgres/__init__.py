@@ -1,0 +1,1 @@
+"""PostgreSQL: what truly differs from SQLite."""

@@ -1,0 +1,31 @@
+"""`PgAdapter`: the storage logic on a PostgreSQL database."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from storage import queries
+from storage.adapter import DatabaseAdapter
+from storage.commands import DIMENSIONS
+
+from .database import PgDatabase
+
+
+class PgAdapter(DatabaseAdapter):
+    """Storage in a PostgreSQL database. Made by `PgAdapter.open`."""
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, url: str, *, dimensions: int = DIMENSIONS) -> "AsyncGenerator[PgAdapter]":
+        """Open the database at `url` until the context ends.
+
+        Raises:
+            DatabaseUnavailable: it cannot be reached, or not with this user.
+            SchemaMismatch: its schema is older or newer than this program.
+            InvalidValue: its embeddings have another number of dimensions.
+        """
+        async with PgDatabase.open(url, dimensions) as database:
+            own = {name: queries.load("storage.postgres", f"{name}.sql") for name in _DOMAINS}
+            yield cls(database, own, dimensions)
+
+
+_DOMAINS = ("memory", "tasks")

@@ -1,0 +1,15 @@
+-- name: unblock
+-- Tasks that waited for $1, and now wait for nothing else.
+UPDATE tasks SET status = 'pending', updated_at = $2
+WHERE status = 'blocked' AND depends_on ? $1
+  AND NOT EXISTS (
+    SELECT 1 FROM jsonb_array_elements_text(tasks.depends_on) AS needed (id)
+    LEFT JOIN tasks AS other ON other.id = needed.id
+    WHERE other.status IS NULL OR other.status <> 'completed'
+  );
+
+-- name: search
+SELECT %s
+FROM tasks, websearch_to_tsquery('argentbus', argentbus_fold($2)) AS query
+WHERE tasks.words @@ query AND {visible_tasks}
+ORDER BY ts_rank(tasks.words, query, 1) DESC, tasks.id LIMIT $3;

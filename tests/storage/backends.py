@@ -1,0 +1,128 @@
+"""What stands in a database, read and disturbed past the code under test, the same on each."""
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing, suppress
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import asyncpg
+
+from storage.adapter import DatabaseAdapter
+from storage.model.memory import MemoryItem
+from storage.model.tasks import Task
+from storage.postgres.adapter import PgAdapter
+from storage.postgres.spelling import PgSpelling, vector_out
+from storage.rows import Rows, Spelling
+from storage.sqlite.adapter import SQLiteAdapter
+from storage.sqlite.spelling import SQLiteSpelling
+
+TABLES: Final[dict[str, Any]] = {"memory_items": MemoryItem, "tasks": Task}
+
+#: On which the conformance suite runs.
+BACKENDS: Final = ("sqlite", "postgres")
+
+
+class Raw(Protocol):
+    """A database behind an adapter's back, with all rights."""
+
+    async def query(self, sql: str, *args: Any) -> list[tuple[Any, ...]]:
+        """The rows of one statement."""
+
+    async def everything(self) -> dict[str, list[Any]]:
+        """Every row of the tables that agents fill, as structs."""
+
+    async def refuse(self, table: str, condition: str, message: str) -> None:
+        """Refuse new rows of `table`; `condition` is of `new`."""
+
+    async def allow(self, table: str) -> None:
+        """Refuse them no longer."""
+
+
+class RawSQLite:
+    """A SQLite file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def query(self, sql: str, *args: Any) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self._path, timeout=30)) as connection:
+            rows = connection.execute(sql.replace("$", "?"), args).fetchall()
+            connection.commit()
+            return rows
+
+    async def everything(self) -> dict[str, list[Any]]:
+        return await _everything(self, SQLiteSpelling())
+
+    async def refuse(self, table: str, condition: str, message: str) -> None:
+        await self.query(
+            f"CREATE TRIGGER refuse_{table} AFTER INSERT ON {table} WHEN {condition} "
+            f"BEGIN SELECT RAISE(ABORT, '{message}'); END"
+        )
+
+    async def allow(self, table: str) -> None:
+        await self.query(f"DROP TRIGGER refuse_{table}")
+
+
+class RawPostgres:
+    """A PostgreSQL database, as its superuser."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, url: str) -> "AsyncIterator[RawPostgres]":
+        connection = await asyncpg.connect(url)
+        try:
+            with suppress(ValueError):  # the server's own database has no vectors
+                await connection.set_type_codec(
+                    "vector", encoder=bytes, decoder=vector_out, format="binary"
+                )
+            yield cls(connection)
+        finally:
+            await connection.close()
+
+    async def query(self, sql: str, *args: Any) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in await self._connection.fetch(sql, *args)]
+
+    async def everything(self) -> dict[str, list[Any]]:
+        return await _everything(self, PgSpelling())
+
+    async def refuse(self, table: str, condition: str, message: str) -> None:
+        await self._connection.execute(
+            f"CREATE FUNCTION refuse_{table}() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN RAISE EXCEPTION '{message}'; END $$;"
+            f"CREATE TRIGGER refuse_{table} AFTER INSERT ON {table} FOR EACH ROW "
+            f"WHEN ({condition}) EXECUTE FUNCTION refuse_{table}()"
+        )
+
+    async def allow(self, table: str) -> None:
+        await self._connection.execute(
+            f"DROP TRIGGER refuse_{table} ON {table}; DROP FUNCTION refuse_{table}"
+        )
+
+
+async def _everything(raw: Raw, spelling: Spelling) -> dict[str, list[Any]]:
+    found = {}
+    for table, struct in TABLES.items():
+        rows: Rows[Any] = Rows(struct, spelling)
+        sql = f"SELECT {', '.join(rows.columns)} FROM {table} ORDER BY id"
+        found[table] = [rows.from_row(row) for row in await raw.query(sql)]
+    return found
+
+
+@asynccontextmanager
+async def opened(
+    backend: str, path: Path, server: Any, database: str, dimensions: int = 3
+) -> AsyncIterator[tuple[DatabaseAdapter, Raw]]:
+    """A storage, and the database behind it."""
+    if backend == "sqlite":
+        async with SQLiteAdapter.open(path, dimensions=dimensions) as sqlite:
+            yield sqlite, RawSQLite(path)
+    else:
+        async with (
+            PgAdapter.open(server.user_url(database), dimensions=dimensions) as postgres,
+            RawPostgres.open(server.url(database)) as raw,
+        ):
+            yield postgres, raw

@@ -1,0 +1,80 @@
+"""Vector search in PostgreSQL: exact where an agent sees few, by the index where it sees many."""
+
+from collections.abc import Iterator
+
+import asyncpg
+import numpy as np
+import pytest
+
+from storage import memory
+from storage.model.memory import CreateItem
+from storage.postgres.adapter import PgAdapter
+from tests.postgres import PostgresServer
+from tests.storage.test_apply import START
+
+pytestmark = pytest.mark.anyio
+
+COUNT = 4000
+
+
+@pytest.fixture
+def name(postgres_server: PostgresServer) -> Iterator[str]:
+    """A database of three dimensions."""
+    with postgres_server.database(3) as name:
+        yield name
+
+
+def items(vectors: np.ndarray) -> list[CreateItem]:
+    """One of a hundred is of the agent `small`, the rest of `large`."""
+    return [
+        CreateItem(
+            item=memory.MemoryItem(
+                id=f"{n:05}",
+                agent_id="small" if n % 100 == 0 else "large",
+                memory_type="event",
+                summary=f"fact {n}",
+                embedding=vector.astype("<f4").tobytes(),
+                created_at=START,
+                updated_at=START,
+            )
+        )
+        for n, vector in enumerate(vectors)
+    ]
+
+
+async def test_by_the_index_nearly_all_that_are_nearest_are_found(
+    postgres_server: PostgresServer, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(7)
+    vectors = random.normal(size=(COUNT, 3))
+    async with PgAdapter.open(postgres_server.user_url(name), dimensions=3) as storage:
+        written = items(vectors)
+        for start in range(0, COUNT, 1000):
+            await storage.apply(written[start : start + 1000])
+        found = total = 0
+        for agent in ("large", "small"):
+            reads = storage.scoped(agent).memory
+            for query in random.normal(size=(20, 3)).tolist():
+                monkeypatch.setattr(memory, "FEW", COUNT)
+                exact = [hit.item.id for hit in await reads.search("", embedding=query)]
+                monkeypatch.setattr(memory, "FEW", 0)
+                near = [hit.item.id for hit in await reads.search("", embedding=query)]
+                assert len(exact) == len(near) == 10, "also for whoever has few among many"
+                found += len(set(exact) & set(near))
+                total += 10
+        assert found / total >= 0.95
+
+
+async def test_the_index_serves_the_search_under_row_level_security(
+    postgres_server: PostgresServer, name: str
+) -> None:
+    connection = await asyncpg.connect(postgres_server.user_url(name))
+    sql = memory.queries.load("storage.postgres", "memory.sql")["nearest_of_many"]
+    async with connection.transaction():
+        await connection.execute("SET LOCAL ROLE argentbus_app")
+        await connection.execute("SELECT set_config('app.agent_id', 'a', true)")
+        await connection.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
+        plain = sql.replace("$1", "'a'").replace("$2", "'[1,0,0]'").replace("$3", "100")
+        rows = await connection.fetch("EXPLAIN " + plain)
+    await connection.close()
+    assert any("memory_items_embedding" in row[0] for row in rows), rows
