@@ -1,0 +1,55 @@
+"""The bus for code that is not async: the same nouns, in any number of threads.
+
+    with Bus.connect("redis://127.0.0.1:6380") as bus:
+        bus.queue("reviews", Review).put(Review("parser.py"))
+
+Envelopes, keys, errors and Lua scripts are those of the async bus: both are on one bus together.
+
+What goes straight from the calling thread, by redis-py: `Queue.put` (without `dedupe` and `delay`),
+`Topic.publish`, `Log.append` and `place`, `Agent.send`. They are what programs do most, and need
+nothing in the background; several times as fast as through another thread. Puts of many threads
+to one stream travel together. That holds for one server without TLS; with TLS, sentinels or a
+Cluster these go through the portal as well, with the same guarantees.
+
+What goes through the portal, one thread with an event loop that the `Bus` owns and on which the
+async bus runs: everything else. Agents beat, leases are renewed and deliveries are read ahead and
+acknowledged there, however long a thread is busy.
+
+What differs from the async bus, since nobody can cancel a thread:
+
+- A lost lock: `Lease.check` raises `LockLost`, and so does leaving the block.
+- An agent that was taken over: `Agent.check` and leaving the block raise `PresenceLost`.
+- A request that nobody waits for any more: `Delivery.abandoned`, and `Delivery.check` raises.
+- Iterations end when their block does, in every thread; `stop()` ends them before.
+  `receive(timeout)` waits for one item only so long; one that comes later is the next one.
+- Ctrl-C leaves every block as an exception does: agents leave, locks are released, and what was not
+  handled goes back.
+
+A bus is closed by its `with` block, or by `close()`. One that is not warns (`ResourceWarning`), and
+is closed when the interpreter ends, which waits for it for a few seconds at most. After a fork, the
+child connects a bus of its own: its parent's raises `BusError` there.
+"""
+
+from .agent import Agent
+from .bus import Bus
+from .delivery import Delivery
+from .lock import Lease, Lock
+from .log import Log
+from .queue import Consumer, Deliveries, Queue
+from .topic import Feed, Subscription, Topic, Topics
+
+__all__ = [
+    "Agent",
+    "Bus",
+    "Consumer",
+    "Deliveries",
+    "Delivery",
+    "Feed",
+    "Lease",
+    "Lock",
+    "Log",
+    "Queue",
+    "Subscription",
+    "Topic",
+    "Topics",
+]

@@ -1,0 +1,83 @@
+"""Taking items, one after the other, from something async that never ends by itself."""
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from concurrent.futures import CancelledError, Future
+from threading import Lock
+from typing import Generic, TypeVar
+
+from .portal import Portal
+
+Item = TypeVar("Item")
+
+
+class Pull(Generic[Item]):
+    """Iterate over it, in any number of threads: each item goes to one of them.
+
+    An item that was asked for when the wait for it was interrupted (a timeout, Ctrl-C) is the next
+    one that is handed out: none is lost by that.
+
+    The iteration ends when the `with` block that this is of has ended, in whichever thread.
+    """
+
+    def __init__(self, portal: Portal, take: Callable[[], Awaitable[Item]]) -> None:
+        self._portal = portal
+        self._take = take
+        self._lock = Lock()
+        self._asked: deque[Future[Item]] = deque()
+        self._awaited: set[Future[Item]] = set()
+        self._stopped = False
+
+    def receive(self, timeout: float | None = None) -> Item:
+        """The next item.
+
+        Args:
+            timeout: Seconds to wait for it. None: as long as it takes.
+
+        Raises:
+            TimeoutError: there was none in time.
+            StopIteration: the block that this is of has ended.
+        """
+        future = self._ask()
+        try:
+            return future.result(timeout)
+        except CancelledError:
+            raise StopIteration from None
+        except BaseException:
+            with self._lock:
+                if not future.cancelled() and (not future.done() or not future.exception()):
+                    self._asked.append(future)
+            raise
+        finally:
+            with self._lock:
+                self._awaited.discard(future)
+
+    def _ask(self) -> Future[Item]:
+        with self._lock:
+            if self._over():
+                raise StopIteration
+            future = self._asked.popleft() if self._asked else None
+        if future is None:
+            future = self._portal.begin(self._take)
+        with self._lock:
+            self._awaited.add(future)
+        if self._over():  # it was stopped while we asked
+            future.cancel()
+        return future
+
+    def _over(self) -> bool:
+        return self._stopped
+
+    def stop(self) -> None:
+        """End the iteration in every thread."""
+        with self._lock:
+            self._stopped = True
+            asked = [*self._asked, *self._awaited]
+        for future in asked:
+            future.cancel()
+
+    def __iter__(self) -> "Pull[Item]":
+        return self
+
+    def __next__(self) -> Item:
+        return self.receive()
