@@ -1,7 +1,6 @@
 """The blocking bus: one connection to a namespace, for code that is not async."""
 
 import atexit
-import contextlib
 import threading
 import warnings
 import weakref
@@ -266,17 +265,17 @@ def _warn(what: str) -> None:
 def _collected(portal: Portal, what: str) -> None:
     """Close a bus that nobody has any more: in another thread, as nothing may wait in here."""
     if not portal.foreign:
-        _warn(what)
         threading.Thread(target=portal.close, daemon=True, name="argentbus-close").start()
+        _warn(what)
 
 
 def _leave_all() -> None:
     """Close what is still open when the interpreter ends, and do not let it wait for long."""
-    for bus in list(_open):
-        if not bus.portal.foreign:
-            with contextlib.suppress(ResourceWarning):  # as an error it would be one line too few
-                _warn(repr(bus.over))
-            bus.portal.close_within(AT_EXIT)
+    unclosed = [bus for bus in _open if not bus.portal.foreign]
+    for bus in unclosed:
+        bus.portal.close_within(AT_EXIT)
+    for bus in unclosed:
+        _warn(repr(bus.over))
 
 
 atexit.register(_leave_all)

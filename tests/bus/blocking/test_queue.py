@@ -1,4 +1,4 @@
-"""Queues, inboxes, requests, topics and logs from threads, alone and together with the async bus."""
+"""Queues, inboxes, requests, topics and logs from threads, alone and beside the async bus."""
 
 import threading
 from collections.abc import Iterator
@@ -242,8 +242,6 @@ def test_both_kinds_of_bus_are_on_one_bus(bus: Bus, redis_server: Any, namespace
                     async with delivery:
                         await delivery.reply(7)
                     break
-                with anyio.CancelScope(shield=True):
-                    await anyio.sleep(0)
         return 1
 
     with ThreadPoolExecutor(1) as pool, queue.consume("blocking") as deliveries:

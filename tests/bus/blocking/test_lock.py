@@ -1,0 +1,291 @@
+"""Locks, presence and the end of things: what a thread holds is renewed, lost, and given up."""
+
+import gc
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import anyio
+import pytest
+
+from bus import (
+    AgentAlreadyPresent,
+    BusError,
+    BusUnavailable,
+    InvalidName,
+    LockLost,
+    LockNotAcquired,
+    PresenceLost,
+)
+from bus import Bus as AsyncBus
+from bus.blocking import Bus
+from tests.bus.blocking.waiting import eventually
+
+
+@pytest.fixture
+def bus(redis_server: Any, namespace: str) -> Iterator[Bus]:
+    with Bus.connect(redis_server.url, namespace=namespace, ttl=1.0, patience=10.0) as bus:
+        yield bus
+
+
+def call(bus: Bus, *command: Any) -> Any:
+    return bus.portal.call(bus.over.link.call, *command)
+
+
+def test_a_lock_is_renewed_while_the_thread_is_busy_and_excludes_others(bus: Bus) -> None:
+    with bus.lock("beat", ttl=0.3) as lease:
+        time.sleep(1.0)  # the thing under test: three TTLs
+        lease.check()
+        assert 0 < lease.remaining <= 0.3
+        with pytest.raises(LockNotAcquired):
+            with bus.lock("beat", wait=0):
+                pytest.fail("two holders")
+    with bus.lock("beat", wait=0) as later:
+        assert later.fence > lease.fence
+
+
+def test_threads_take_turns(bus: Bus) -> None:
+    inside: list[int] = []
+
+    def hold(n: int) -> None:
+        with bus.lock("beat", ttl=5) as lease:
+            inside.append(n)
+            assert inside == [n]
+            lease.check()
+            inside.remove(n)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(hold, range(16)))
+
+
+def test_a_lost_lease_is_told_when_asked_and_on_leaving(bus: Bus) -> None:
+    with pytest.raises(LockLost, match="no longer held"):
+        with bus.lock("beat", ttl=0.3) as lease:
+            call(bus, "SET", bus.over.keys.lock("beat"), "a stranger")
+            eventually(lambda: lease.remaining == 0)
+            with pytest.raises(LockLost):
+                lease.check()
+    with pytest.raises(LockLost) as caught, bus.lock("other", ttl=0.3) as lease:
+        call(bus, "SET", bus.over.keys.lock("other"), "a stranger")
+        eventually(lambda: lease.remaining == 0)
+        raise KeyError("mine")
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+def test_a_lease_that_cannot_be_renewed_is_told_while_redis_is_silent(
+    own_redis: Any, namespace: str
+) -> None:
+    with Bus.connect(own_redis.url, namespace=namespace, patience=2.0) as bus:
+        with pytest.raises(LockLost), bus.lock("beat", ttl=1.0) as lease:
+            own_redis.freeze()
+            try:
+                lost_by = time.monotonic() + 1.0
+                eventually(lambda: lease.remaining == 0, timeout=3)
+                assert time.monotonic() < lost_by + 0.3
+                with pytest.raises(LockLost):
+                    lease.check()
+            finally:
+                own_redis.thaw()
+
+
+def test_the_same_lock_excludes_the_async_bus(bus: Bus, redis_server: Any, namespace: str) -> None:
+    async def attempt() -> bool:
+        async with AsyncBus.connect(redis_server.url, namespace=namespace) as there:
+            try:
+                async with there.lock("beat", wait=0):
+                    with pytest.raises(LockNotAcquired), bus.lock("beat", wait=0):
+                        pass
+                    return True
+            except LockNotAcquired:
+                return False
+
+    with ThreadPoolExecutor(1) as pool:
+        with bus.lock("beat"):
+            assert pool.submit(anyio.run, attempt).result(10) is False
+        assert pool.submit(anyio.run, attempt).result(10) is True
+
+
+def test_an_agent_is_present_once_beats_and_is_told_of_a_takeover(
+    bus: Bus, redis_server: Any, namespace: str
+) -> None:
+    with Bus.connect(redis_server.url, namespace=namespace, ttl=1.0) as other:
+        with pytest.raises(PresenceLost), bus.join("scout") as scout:
+            time.sleep(1.5)  # the thing under test: longer than its TTL
+            with pytest.raises(AgentAlreadyPresent), other.join("scout"):
+                pytest.fail("twice")
+            scout.check()
+            with other.join("scout", takeover=True):
+                assert list(scout.inbox()) == []  # its end
+                with pytest.raises(PresenceLost):
+                    scout.check()
+        with pytest.raises(BusError, match="has not joined"):
+            _ = bus.join("scout").state
+
+
+def test_an_error_in_the_block_leaves_everything(bus: Bus) -> None:
+    for error in (KeyError("mine"), KeyboardInterrupt()):
+        with pytest.raises(type(error)):
+            with bus.join("scout"), bus.lock("beat"):
+                raise error
+        assert bus.snapshot().agents == {}
+        with bus.lock("beat", wait=0):
+            pass
+
+
+def test_closing_leaves_what_other_threads_hold(redis_server: Any, namespace: str) -> None:
+    bus = Bus.connect(redis_server.url, namespace=namespace)
+    held, ended = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with bus.join("scout"), bus.lock("beat"), bus.queue("jobs", int).consume("a") as deliveries:
+            held.set()
+            assert list(deliveries) == []
+            ended.set()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(10)
+    bus.close()
+    bus.close()
+    assert ended.wait(5)
+    thread.join(5)
+    with pytest.raises(BusUnavailable, match="closed"):
+        bus.queue("jobs", int).put(1)
+    with pytest.raises(BusUnavailable, match="closed"), bus.lock("beat"):
+        pass
+    with Bus.connect(redis_server.url, namespace=namespace) as later:
+        assert later.snapshot().agents == {}
+        with later.lock("beat", wait=0):
+            pass
+
+
+def test_what_cannot_be_is_refused(redis_server: Any, namespace: str) -> None:
+    before = threading.active_count()
+    with pytest.raises(BusUnavailable):
+        Bus.connect("redis://127.0.0.1:1", patience=0.1)
+    with pytest.raises(InvalidName):
+        Bus.connect(redis_server.url, namespace="{}")
+    assert threading.active_count() == before
+    with Bus.connect(redis_server.url, namespace=namespace) as bus:
+        for make in (lambda: bus.lock("{}"), lambda: bus.topic("{}", str), lambda: bus.log("{}")):
+            with pytest.raises(InvalidName):
+                make()
+        with pytest.raises(InvalidName), bus.join("{}"):
+            pass
+
+
+def test_a_bus_that_nobody_has_warns_and_is_closed(redis_server: Any, namespace: str) -> None:
+    def portals() -> int:
+        return [thread.name for thread in threading.enumerate()].count("argentbus")
+
+    before = portals()
+    bus = Bus.connect(redis_server.url, namespace=namespace)
+    assert portals() == before + 1
+    with pytest.warns(ResourceWarning, match="unclosed blocking"):
+        del bus
+        gc.collect()
+    eventually(lambda: portals() == before)
+
+
+PROGRAM = """
+import os, sys, time
+from bus import BusError
+from bus.blocking import Bus
+url, namespace, what = sys.argv[1:]
+bus = Bus.connect(url, namespace=namespace, ttl=1.0)
+"""
+
+
+def run(code: str, *args: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    ended = subprocess.run(
+        [sys.executable, "-W", "default", "-c", PROGRAM + code, *args],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert ended.returncode == expect, ended.stderr
+    return ended
+
+
+def test_the_interpreter_ends_although_nobody_closed(redis_server: Any, namespace: str) -> None:
+    code = "agent = bus.join('scout'); agent.__enter__(); lock = bus.lock('beat'); lock.__enter__()"
+    ended = run(code, redis_server.url, namespace, "")
+    assert "ResourceWarning: unclosed blocking" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    with Bus.connect(redis_server.url, namespace=namespace) as bus:
+        assert bus.snapshot().agents == {}
+        with bus.lock("beat", wait=0):
+            pass
+
+
+def test_the_interpreter_ends_although_redis_is_silent(own_redis: Any, namespace: str) -> None:
+    code = f"agent = bus.join('scout'); agent.__enter__(); os.kill({own_redis.process.pid}, 19)"
+    run(code, own_redis.url, namespace, "")
+
+
+def test_a_child_process_is_told_to_connect_anew(redis_server: Any, namespace: str) -> None:
+    code = """
+bus.queue("jobs", int).put(0)
+with bus, bus.lock("beat"), bus.join("scout"):
+    child = os.fork()
+    if child == 0:
+        for use in (lambda: bus.queue("jobs", int).put(1), lambda: bus.lock("a").__enter__(),
+                    lambda: bus.topic("a", int).publish(1), bus.queues):
+            try:
+                use()
+            except BusError as error:
+                assert "connect anew after a fork" in str(error), error
+            else:
+                sys.exit(9)
+        with Bus.connect(url, namespace=namespace) as own:
+            own.queue("jobs", int).put(2)
+        sys.exit(3)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+    bus.queue("jobs", int).put(4)
+    print(bus.queue("jobs", int).statistics().length, list(bus.snapshot().agents))
+"""
+    ended = run(code, redis_server.url, namespace, "")
+    assert (ended.stdout, ended.stderr.replace(" ", "")) == ("3 ['scout']\n", "") or (
+        ended.stdout == "3 ['scout']\n" and "Traceback" not in ended.stderr
+    )
+
+
+def test_ctrl_c_leaves_cleanly(redis_server: Any, namespace: str) -> None:
+    waits = {
+        "put": "while True: queue.put(1)",
+        "receive": "deliveries.receive()",
+        "lock": "bus.lock('taken').__enter__()",
+        "request": "agent.request('nobody', 1, int, timeout=60)",
+    }
+    with Bus.connect(redis_server.url, namespace=namespace) as bus, bus.lock("taken"):
+        for what, wait in waits.items():
+            code = f"""
+queue = bus.queue("jobs", int)
+with bus, bus.join("scout") as agent, bus.lock("beat"):
+    with bus.queue("none", int).consume("workers") as deliveries:
+        print("ready", flush=True)
+        {wait}
+"""
+            with subprocess.Popen(
+                [sys.executable, "-c", PROGRAM + code, redis_server.url, namespace, what],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            ) as process:
+                assert process.stdout is not None
+                assert process.stdout.readline() == "ready\n"
+                time.sleep(0.2)  # into the wait
+                process.send_signal(signal.SIGINT)
+                _, errors = process.communicate(timeout=15)
+            assert process.returncode == -signal.SIGINT, (what, errors)
+            assert errors.rstrip().endswith("KeyboardInterrupt"), (what, errors)
+            assert bus.snapshot().agents == {}, what
+            with bus.lock("beat", wait=0):
+                pass
+        assert call(bus, "ZCARD", bus.over.keys.lock("taken") + ":waiters") == 0
