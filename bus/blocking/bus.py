@@ -36,6 +36,8 @@ class Bus:
 
     Attributes:
         instance: Id of this connection, never used again.
+        over: The async bus that this one is, on its `portal`: what has no method here is run there,
+            `bus.portal.call(bus.over.registry.find, role="writer")`.
     """
 
     def __init__(self, portal: Portal, hold: Hold[AsyncBus], bus: AsyncBus) -> None:
@@ -43,7 +45,6 @@ class Bus:
         self.instance: Final = bus.instance
         self.over: Final = bus
         self._hold = hold
-        self._announced: set[str] = set()
         link = bus.link
         self._direct = (
             Direct(link.address, link.patience, 5.0, link.reply_timeout)
@@ -227,9 +228,8 @@ class Bus:
         """
         message_id, message = wrap(body, sender=sender)
         self.over.check_size(message)
-        if queue is not None and queue not in self._announced:
+        if queue is not None and queue not in self.over._announced:
             self.portal.call(self.over.announce_queue, queue)
-            self._announced.add(queue)
         self.append(stream, message)
         return message_id
 

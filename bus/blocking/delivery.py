@@ -1,5 +1,6 @@
 """A delivery in the hands of a thread."""
 
+import logging
 from contextvars import Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from .bus import Bus
 
 T = TypeVar("T")
+log = logging.getLogger("argentbus.blocking")
 
 
 class Delivery(Generic[T]):
@@ -107,11 +109,16 @@ class Delivery(Generic[T]):
                 _current.reset(self._token)
             self._block.outcome = (kind, error, traceback)
             self._hold.leave(error)
-            # What a thread does about a request that was abandoned is no failure.
-            return self._block.handled or (self.abandoned and isinstance(error, Exception))
+            if self._block.given_up and isinstance(error, Exception):
+                if not isinstance(error, RequestTimeout):
+                    log.warning("handling %r, for which nobody waits, failed: %r", self, error)
+                return True
+            return self._block.handled
         if error is None:
             # Whether Redis has it is not waited for: acknowledgements are flushed together.
             self._bus.portal.begin(self._over.__aexit__, None, None, None)
+            return False
+        if self._bus.portal.closed:  # its consumer has ended, and gave the message back
             return False
         return self._bus.portal.call(self._over.__aexit__, kind, error, traceback)
 
@@ -122,6 +129,7 @@ class _Block:
     def __init__(self, delivery: AsyncDelivery[Any]) -> None:
         self.outcome: tuple[Any, Any, Any] = (None, None, None)
         self.handled = False
+        self.given_up = False
         self._delivery = delivery
 
     async def __aenter__(self) -> None:
@@ -134,6 +142,7 @@ class _Block:
         traceback: TracebackType | None,
     ) -> bool:
         if error is not None:  # cancelled: nobody waits any more
-            return await self._delivery.__aexit__(kind, error, traceback)
+            self.given_up = await self._delivery.__aexit__(kind, error, traceback)
+            return self.given_up
         self.handled = await self._delivery.__aexit__(*self.outcome)
         return False

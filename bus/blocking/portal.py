@@ -12,6 +12,7 @@ import os
 from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError, Future
 from contextlib import AbstractAsyncContextManager
+from threading import Lock
 from typing import Any, Final, Generic, ParamSpec, TypeVar
 
 import anyio
@@ -35,6 +36,7 @@ class Portal:
         self._thread = start_blocking_portal("asyncio", name="argentbus")
         self._portal = self._thread.__enter__()
         self._holds: dict[Hold[Any], None] = {}
+        self._closing = Lock()
         self.closed = False
 
     @property
@@ -75,15 +77,16 @@ class Portal:
 
     def close(self) -> None:
         """Leave all that is held (agents, locks, consumers, the async bus), and end the thread."""
-        if self.closed or self.foreign:
+        if self.foreign:
             return
-        try:
-            self._portal.start_task_soon(self._leave_all).result()
-        except (RuntimeError, CancelledError):
-            pass  # somebody else closes it
-        finally:
-            self.closed = True
-            self._thread.__exit__(None, None, None)
+        with self._closing:
+            if self.closed:
+                return
+            try:
+                self._portal.start_task_soon(self._leave_all).result()
+            finally:
+                self.closed = True
+                self._thread.__exit__(None, None, None)
 
     def close_within(self, seconds: float) -> None:
         """Like `close`, for the end of the interpreter, which nothing may hold up for longer."""

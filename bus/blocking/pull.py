@@ -6,9 +6,18 @@ from concurrent.futures import CancelledError, Future
 from threading import Lock
 from typing import Generic, TypeVar
 
+from bus.errors import BusError
+
 from .portal import Portal
 
 Item = TypeVar("Item")
+
+
+class _Ended(BusError):
+    """Nothing more is received here."""
+
+    def __init__(self) -> None:
+        super().__init__("nothing more is received here: its `with` block ended, or `stop` did it")
 
 
 class Pull(Generic[Item]):
@@ -36,13 +45,13 @@ class Pull(Generic[Item]):
 
         Raises:
             TimeoutError: there was none in time.
-            StopIteration: the block that this is of has ended.
+            BusError: the block that this is of has ended.
         """
         future = self._ask()
         try:
             return future.result(timeout)
         except CancelledError:
-            raise StopIteration from None
+            raise _Ended from None
         except BaseException:
             with self._lock:
                 if not future.cancelled() and (not future.done() or not future.exception()):
@@ -55,7 +64,7 @@ class Pull(Generic[Item]):
     def _ask(self) -> Future[Item]:
         with self._lock:
             if self._over():
-                raise StopIteration
+                raise _Ended
             future = self._asked.popleft() if self._asked else None
         if future is None:
             future = self._portal.begin(self._take)
@@ -80,4 +89,7 @@ class Pull(Generic[Item]):
         return self
 
     def __next__(self) -> Item:
-        return self.receive()
+        try:
+            return self.receive()
+        except _Ended:
+            raise StopIteration from None

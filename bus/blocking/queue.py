@@ -70,7 +70,9 @@ class Deliveries(Generic[T]):
         self.pull: Pull[AsyncDelivery[T]] = Pull(bus.portal, source.__anext__)
 
     def receive(self, timeout: float | None = None) -> Delivery[T]:
-        """The next delivery. Raises `TimeoutError` where there is none in `timeout` seconds."""
+        """The next delivery. Raises `TimeoutError` where there is none in `timeout` seconds,
+        `BusError` where the block has ended.
+        """
         return Delivery(self._bus, self.pull.receive(timeout))
 
     def stop(self) -> None:
@@ -81,7 +83,7 @@ class Deliveries(Generic[T]):
         return self
 
     def __next__(self) -> Delivery[T]:
-        return self.receive()
+        return Delivery(self._bus, next(self.pull))
 
 
 class Consumer(Generic[T]):

@@ -100,7 +100,9 @@ class Feed(Generic[Item]):
         return self._over.gaps
 
     def receive(self, timeout: float | None = None) -> Item:
-        """The next item. Raises `TimeoutError` where there is none in `timeout` seconds."""
+        """The next item. Raises `TimeoutError` where there is none in `timeout` seconds,
+        `BusError` where the block has ended.
+        """
         return self._pull.receive(timeout)
 
     def stop(self) -> None:
@@ -111,7 +113,7 @@ class Feed(Generic[Item]):
         return self
 
     def __next__(self) -> Item:
-        return self._pull.receive()
+        return next(self._pull)
 
 
 class Subscription(Generic[Item]):

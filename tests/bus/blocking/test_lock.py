@@ -183,12 +183,17 @@ def test_a_bus_that_nobody_has_warns_and_is_closed(redis_server: Any, namespace:
     def portals() -> int:
         return [thread.name for thread in threading.enumerate()].count("argentbus")
 
+    held = []
+
+    def collect() -> None:
+        held.clear()
+        gc.collect()
+
     before = portals()
-    bus = Bus.connect(redis_server.url, namespace=namespace)
+    held.append(Bus.connect(redis_server.url, namespace=namespace))
     assert portals() == before + 1
     with pytest.warns(ResourceWarning, match="unclosed blocking"):
-        del bus
-        gc.collect()
+        collect()
     eventually(lambda: portals() == before)
 
 
@@ -226,7 +231,10 @@ def test_the_interpreter_ends_although_nobody_closed(redis_server: Any, namespac
 
 def test_the_interpreter_ends_although_redis_is_silent(own_redis: Any, namespace: str) -> None:
     code = f"agent = bus.join('scout'); agent.__enter__(); os.kill({own_redis.process.pid}, 19)"
-    run(code, own_redis.url, namespace, "")
+    started = time.monotonic()
+    ended = run(code, own_redis.url, namespace, "")
+    assert time.monotonic() - started < 10
+    assert "Traceback" not in ended.stderr
 
 
 def test_a_child_process_is_told_to_connect_anew(redis_server: Any, namespace: str) -> None:
@@ -251,9 +259,8 @@ with bus, bus.lock("beat"), bus.join("scout"):
     print(bus.queue("jobs", int).statistics().length, list(bus.snapshot().agents))
 """
     ended = run(code, redis_server.url, namespace, "")
-    assert (ended.stdout, ended.stderr.replace(" ", "")) == ("3 ['scout']\n", "") or (
-        ended.stdout == "3 ['scout']\n" and "Traceback" not in ended.stderr
-    )
+    assert ended.stdout == "3 ['scout']\n"
+    assert "Traceback" not in ended.stderr
 
 
 def test_ctrl_c_leaves_cleanly(redis_server: Any, namespace: str) -> None:

@@ -185,7 +185,7 @@ def test_what_a_killed_process_held_goes_to_others(redis_server: Any, namespace:
             process.kill()
         killed_at = time.monotonic()
         seen = set()
-        with queue.consume("workers") as deliveries:
+        with bus.join("heir"), queue.consume("workers") as deliveries:
             while len(seen) < 50:
                 with deliveries.receive(timeout=10) as delivery:
                     seen.add(delivery.body)

@@ -10,8 +10,9 @@ import msgspec
 import pytest
 
 from bus import Bus as AsyncBus
-from bus import MessageTooLarge, RequestFailed, RequestTimeout
+from bus import BusError, MessageTooLarge, RequestFailed, RequestTimeout
 from bus.blocking import Bus
+from bus.blocking.direct import Direct
 from bus.envelope import unwrap
 from bus.log import message_of
 from tests.bus.blocking.waiting import eventually
@@ -21,8 +22,16 @@ class Job(msgspec.Struct):
     n: int
 
 
-@pytest.fixture
-def bus(redis_server: Any, namespace: str) -> Iterator[Bus]:
+@pytest.fixture(params=["redis-py", "portal"])
+def bus(
+    redis_server: Any,
+    namespace: str,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Bus]:
+    """Both ways for puts: to a Cluster or a sentinel's primary only the portal leads."""
+    if request.param == "portal":
+        monkeypatch.setattr(Direct, "serves", lambda address: False)
     with Bus.connect(redis_server.url, namespace=namespace, ttl=1.0, patience=10.0) as bus:
         yield bus
 
@@ -150,6 +159,8 @@ def test_topics_are_heard(bus: Bus) -> None:
         with pytest.raises(TimeoutError):
             feed.receive(timeout=0.05)
     assert list(feed) == []
+    with pytest.raises(BusError, match="nothing more"):
+        feed.receive(timeout=1)
 
 
 def test_a_log_is_appended_to_and_read(bus: Bus) -> None:
