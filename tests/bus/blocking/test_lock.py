@@ -289,7 +289,10 @@ with bus, bus.join("scout") as agent, bus.lock("beat"):
                 assert process.stdout.readline() == "ready\n"
                 time.sleep(0.2)  # into the wait
                 process.send_signal(signal.SIGINT)
-                _, errors = process.communicate(timeout=15)
+                watchdog = threading.Timer(15, process.kill)
+                watchdog.start()
+                _, errors = process.communicate()
+                watchdog.cancel()
             assert process.returncode == -signal.SIGINT, (what, errors)
             assert errors.rstrip().endswith("KeyboardInterrupt"), (what, errors)
             assert bus.snapshot().agents == {}, what
