@@ -5,15 +5,15 @@
 
 Envelopes, keys, errors and Lua scripts are those of the async bus: both are on one bus together.
 
-What goes straight from the calling thread, by redis-py: `Queue.put` (without `dedupe` and `delay`),
-`Topic.publish`, `Log.append` and `place`, `Agent.send`. They are what programs do most, and need
-nothing in the background; several times as fast as through another thread. Puts of many threads
-to one stream travel together. That holds for one server without TLS; with TLS, sentinels or a
-Cluster these go through the portal as well, with the same guarantees.
+What goes straight from the calling thread, by redis-py: `Topic.publish`, `Log.append` and `place`.
+They need nothing in the background, and are several times as fast as through another thread. What
+many threads append to one log travels together. That holds for one server without TLS; with TLS,
+sentinels or a Cluster these go through the portal as well, with the same guarantees.
 
 What goes through the portal, one thread with an event loop that the `Bus` owns and on which the
-async bus runs: everything else. Agents beat, leases are renewed and deliveries are read ahead and
-acknowledged there, however long a thread is busy.
+async bus runs: everything else, `Queue.put` as well, since bounds and order are kept there. Agents
+beat, leases are renewed and deliveries are read ahead and acknowledged there, however long a thread
+is busy.
 
 What differs from the async bus, since nobody can cancel a thread:
 

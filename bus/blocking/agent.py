@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from bus.agent import Agent as AsyncAgent
 from bus.errors import BusError, PresenceLost
 from bus.gathering import Answers
-from bus.keys import check_name
 from bus.presence import Presence
 from bus.state import AgentState
 
@@ -104,8 +103,7 @@ class Agent:
 
     def send(self, to: str, body: object) -> str:
         """Put `body` into the inbox of the agent `to`; return the message's id."""
-        inbox = self.bus.over.keys.inbox(check_name("agent", to))
-        return self.bus.put(inbox, body, sender=self.id)
+        return self.bus.portal.call(self.over.send, to, body)
 
     def send_any(
         self, body: object, *, role: str | None = None, capabilities: Iterable[str] = ()

@@ -11,7 +11,6 @@ import msgspec
 
 from bus.bus import MOST_MESSAGE_BYTES
 from bus.bus import Bus as AsyncBus
-from bus.envelope import wrap
 from bus.registry import Snapshot
 
 from .agent import Agent
@@ -219,19 +218,6 @@ class Bus:
         return self.portal.call(self.over.registry.snapshot)
 
     # for the nouns themselves
-
-    def put(self, stream: str, body: object, *, sender: str, queue: str | None = None) -> str:
-        """Put `body` into a stream as a message; return the message's id.
-
-        Args:
-            queue: Name under which the stream is to be known to `queues`.
-        """
-        message_id, message = wrap(body, sender=sender)
-        self.over.check_size(message)
-        if queue is not None and queue not in self.over._announced:
-            self.portal.call(self.over.announce_queue, queue)
-        self.append(stream, message)
-        return message_id
 
     def append(
         self, stream: str, message: bytes, *, epoch_key: str | None = None

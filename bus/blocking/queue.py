@@ -7,7 +7,7 @@ from bus.consumer import Consumer as AsyncConsumer
 from bus.deadletter import DeadLetter
 from bus.delivery import Delivery as AsyncDelivery
 from bus.queue import Queue as AsyncQueue
-from bus.queue import QueueStatistics
+from bus.statistics import QueueStatistics
 
 from .delivery import Delivery
 from .portal import Hold
@@ -39,8 +39,6 @@ class Queue(Generic[T]):
         Messages of one thread stand in the order of its calls. What several threads put at the same
         time travels together.
         """
-        if dedupe is None and delay <= 0:
-            return self._bus.put(self.over.base, body, sender=self.sender, queue=self.name)
         return self._bus.portal.call(self.over.put, body, dedupe=dedupe, delay=delay)
 
     def consume(
