@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from itertools import count
-from typing import Final, TypeVar, Unpack
+from typing import Any, Final, TypeVar, Unpack
 
 import msgspec
 
@@ -11,7 +11,7 @@ from .agent import Agent
 from .appender import Appender
 from .attendance import joined
 from .election import Election, following
-from .envelope import new_id
+from .envelope import Envelope, new_id, unwrap, wrap
 from .errors import BusUnavailable, MessageTooLarge, ServerFull
 from .faults import TRANSIENT, UNDONE
 from .heartbeat import Pump
@@ -34,6 +34,7 @@ from .rules import QueueOptions, Rules
 from .scope import background
 from .semaphore import Semaphore
 from .shards import Shards
+from .signing import Signing
 from .subscriber import Subscriber
 from .topic import Topic, Topics
 
@@ -54,11 +55,19 @@ class Bus:
             dead, where they do not say otherwise.
     """
 
-    def __init__(self, link: Link, namespace: str, ttl: float, most_message_bytes: int) -> None:
+    def __init__(
+        self,
+        link: Link,
+        namespace: str,
+        ttl: float,
+        most_message_bytes: int,
+        signing: Signing | None = None,
+    ) -> None:
         self.instance: Final = new_id()
         self.keys: Final = Keys(namespace)
         self.link: Final = link
         self.ttl = ttl
+        self.signing: Final = signing
         self.pump = Pump()
         self.subscriber: Subscriber | Shards = Subscriber(link)
         self.mailbox = Mailbox(self)
@@ -81,6 +90,7 @@ class Bus:
         ttl: float = 30.0,
         patience: float = 30.0,
         most_message_bytes: int = MOST_MESSAGE_BYTES,
+        signing: Signing | None = None,
     ) -> "AsyncGenerator[Bus]":
         """Connect to a namespace, until the context ends.
 
@@ -93,6 +103,7 @@ class Bus:
             ttl: Seconds without a heartbeat after which agents and consumers count as dead.
             patience: Seconds for which an operation is tried again over a broken connection.
             most_message_bytes: Largest message that is accepted for sending.
+            signing: Secrets to sign what is sent with, and whether others have to; see `Signing`.
 
         Raises:
             BusUnavailable: Redis cannot be reached at the start, or the wait for it later
@@ -102,7 +113,7 @@ class Bus:
             BusError: the URL is not one.
         """
         link = Link(url, patience=patience)
-        bus = cls(link, namespace, ttl, most_message_bytes)
+        bus = cls(link, namespace, ttl, most_message_bytes, signing)
         async with (
             link.open(),
             background(bus.pump.run, bus.reaper.run) as tasks,
@@ -360,6 +371,34 @@ class Bus:
                 f"{self._most_message_bytes:,} this bus carries: store the content elsewhere, "
                 "and send where it is"
             )
+
+    def wrap(
+        self, destination: str, body: object, *, sender: str, **more: Any
+    ) -> tuple[str, bytes]:
+        """Put `body` into an envelope for a stream or channel, signed where this bus signs.
+
+        What is sent in the name of the bus instance itself, and not of an agent, is unsigned where
+        there is no secret for it. Raises as `envelope.wrap` does.
+        """
+        signing = self.signing
+        if signing is not None and sender == self.instance and signing.secret(sender) is None:
+            signing = None
+        return wrap(body, sender=sender, signing=signing, destination=destination, **more)
+
+    def unwrap(self, destination: str, raw: bytes, *, live: bool = False) -> Envelope:
+        """Read an envelope that arrived at a stream or channel.
+
+        Args:
+            live: Whether it has just been sent, if it is not a repetition.
+
+        Raises:
+            UndecodableMessage: it is not one.
+            SignatureRefused: signatures are required here, and its is not right.
+        """
+        envelope = unwrap(raw)
+        if self.signing is not None:
+            self.signing.verify(envelope, destination, live=live)
+        return envelope
 
     async def publish(self, channel: str, message: bytes) -> int:
         """Publish an encoded message once; return the number of receivers."""
