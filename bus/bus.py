@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar, Unpack
 
 import msgspec
 
+from .acl import mark_of
 from .agent import Agent
 from .appender import Appender
 from .attendance import joined
@@ -63,7 +64,7 @@ class Bus:
         most_message_bytes: int,
         signing: Signing | None = None,
     ) -> None:
-        self.instance: Final = new_id()
+        self.instance: Final = mark_of(link.address.username) + new_id()
         self.keys: Final = Keys(namespace)
         self.link: Final = link
         self.ttl = ttl

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from .errors import BusError
+from .errors import BusError, ServerRefused
 from .heartbeat import GAP, GRACE
 from .holdings import settle
 from .link import AWAY
@@ -68,6 +68,10 @@ class Reaper:
                 except AWAY as error:
                     log.debug("reaping interrupted: %r", error)
                 except BusError as error:
+                    if isinstance(error, ServerRefused) and "permission" in str(error).lower():
+                        log.info("this user may not reap (`bus.acl`): others do")
+                        tasks.cancel_scope.cancel()
+                        return
                     log.warning("reaping failed: %s", error)
                 await anyio.sleep(wait)
 

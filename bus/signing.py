@@ -191,8 +191,8 @@ class Signing:
             raise SignatureRefused(f"no secret of {sender} is known here to verify its signature")
         if not hmac.compare_digest(signature(secret, destination, envelope), envelope.signature):
             raise SignatureRefused(
-                f"the signature is not that of {sender} for this message at this place: forged, changed, "
-                "re-addressed, or signed with another secret"
+                f"the signature is not that of {sender} for this message at this place: "
+                "forged, changed, re-addressed, or signed with another secret"
             )
         # Not `>`: what is not a number is no time.
         if live and not abs(time.time() - envelope.sent_at) <= self.window:
