@@ -16,6 +16,8 @@ What Redis cannot express, so that signatures (`signing`) or trust have to stand
   append with an entry id of the far future, behind which nothing else can be appended.
 - The index of who is present, its records and its events are shared: a user could strike another
   from them, or write a false record (the presence key itself it cannot write).
+- The counters beside others' inboxes, and the write log's epoch, may be changed by whoever appends;
+  a changed epoch has what waits in the log applied again.
 - A channel may be published to under any sender's name.
 - `INFO`, `TIME` and the number of keys are not secret.
 """
@@ -154,7 +156,7 @@ def _own(keys: Keys, agent: str, grants: Grants, mark: str) -> list[str]:
     own += [f"{keys.presences}instances:{agent}"]
     bases = [keys.queue(name) for name in grants.queues]
     bases += [keys.lock(name) for name in grants.locks]
-    bases += [f"{keys.namespace}:{{map:{name}}}" for name in grants.maps]
+    bases += [keys.map(name) for name in grants.maps]
     for base in bases:
         own += [base, f"{base}:*"]
     both = [keys.topic(name) for name in grants.topics]
@@ -196,6 +198,8 @@ def _others(keys: Keys, mark: str) -> list[str]:
     return [
         _selector("+xadd", [f"{_WRITE}{inbox}"]),
         _selector("+get +set", [f"~{inbox}:producer:{mark}*"]),
+        # How many bytes wait there.
+        _selector("+hexists +hincrby", [f"~{inbox}:counts"]),
         _selector("+sadd +smembers", [f"~{keys.queues}"]),
         _selector(_TELL, [f"&{keys.instance('*')}", f"&{keys.cancelling(inbox)}"]),
     ]
@@ -207,6 +211,7 @@ def _storage(keys: Keys, mark: str, partition: int) -> list[str]:
     return [
         _selector("+xadd +exists", [f"{_WRITE}{log}", f"{_WRITE}{reads}"]),
         _selector("+get +set", [f"~{log}:producer:{mark}*", f"~{reads}:producer:{mark}*"]),
+        _selector("+hexists +hincrby", [f"~{reads}:counts"]),
         _selector("+get", [f"{_READ}{log}:epoch", *(f"{_READ}{keys.value(v)}" for v in values)]),
         # The first to append makes the epoch, in the script that appends.
         _selector("+set", [f"{_WRITE}{log}:epoch"]),

@@ -11,7 +11,9 @@ and verify. An agent that should verify another's messages has to be trusted wit
 What is not covered: that a message arrives (a signed one can be deleted), and that it arrives once.
 A signed message can be put a second time into the same stream by whoever may read and write it.
 Queues are at least once anyhow; what is live (topics, replies, cancellations) is refused when it
-is older than `window`; the write log refuses a repetition (`seen`). Presence and states are not
+is older than `window`; the write log refuses a repetition (`seen`). Messages of a
+schedule are put by whoever is at work then, who cannot sign as the one who made it: they are not
+signed, and refused where signatures are required. Presence and states are not
 envelopes, and not signed: Redis ACL users confine those.
 """
 
