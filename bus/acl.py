@@ -65,7 +65,6 @@ _KEYLESS: Final = [
     "+readwrite",
     "+client|id",
     "+client|setname",
-    "+client|setinfo",
     "+client|getname",
     "+command",
     "+script|load",
@@ -74,6 +73,8 @@ _KEYLESS: Final = [
     "+punsubscribe",
     "+sunsubscribe",
 ]
+
+_SINCE_7_2: Final = ["+client|setinfo"]
 
 _HEAR: Final = "+subscribe +psubscribe +ssubscribe"
 _TELL: Final = "+publish +spublish"
@@ -123,11 +124,14 @@ def user_of(keys: Keys, agent: str) -> str:
     return f"{keys.namespace}:{check_name('agent', agent)}"
 
 
-def rules(keys: Keys, agent: str, grants: Grants, *, partition: int) -> list[str]:
+def rules(
+    keys: Keys, agent: str, grants: Grants, *, partition: int, server: tuple[int, ...] = (7, 2)
+) -> list[str]:
     """The rules of an agent's user, in the order for `ACL SETUSER`, without its password.
 
     Args:
         partition: Of the write log, on which the agent's writes are.
+        server: Its version: a server refuses rules about commands that it does not know.
 
     Raises:
         InvalidName: a name is not accepted (so that none widens a pattern).
@@ -138,6 +142,7 @@ def rules(keys: Keys, agent: str, grants: Grants, *, partition: int) -> list[str
         "reset",
         "on",
         *_KEYLESS,
+        *_SINCE_7_2[: 0 if server < (7, 2) else None],
         *_DATA,
         *_own(keys, agent, grants, mark),
         # Every command in a script is checked again.

@@ -97,7 +97,13 @@ async def _grant(
             partitions = await partition_count(bus, config.partitions)
         else:
             partitions = config.partitions
-        granted = rules(bus.keys, agent, grants, partition=partition_of(agent, partitions))
+        granted = rules(
+            bus.keys,
+            agent,
+            grants,
+            partition=partition_of(agent, partitions),
+            server=bus.link.server_version,
+        )
         password = None if keep_password else secrets.token_urlsafe(24)
         saved = ""
         if not dry_run:

@@ -54,6 +54,7 @@ def test_the_rules_are_made_of_checked_names() -> None:
             rules(keys, wrong, Grants(), partition=0)
     made = rules(keys, "scout", Grants(queues=["b", "a", "a"]), partition=3)
     assert made[:2] == ["reset", "on"], "a second grant takes the place of the first"
+    assert "+client|setinfo" not in rules(keys, "scout", Grants(), partition=0, server=(7, 0))
     assert made == rules(keys, "scout", Grants(queues=["a", "b"]), partition=3)
     assert not {"allkeys", "~*", "allchannels", "&*", "+@all", "allcommands"} & set(made)
     for rule in made:
@@ -111,6 +112,13 @@ async def test_a_granted_agent_does_its_work(bus: Bus, confined: Bus) -> None:
                 assert (await anext(feed)).body == Note("calm")
             async with confined.lock("heartbeat:scout", ttl=1.0):
                 await anyio.sleep(0.5)  # a renewal
+            plan = confined.map("plan", Note)
+            await plan.put("step", Note("one"))
+            entry = await plan.get("step")
+            assert entry is not None
+            async with plan.watch() as changes:
+                await anext(changes)  # the snapshot
+                await plan.put("step", Note("two"), if_version=entry.version)
             # Heartbeats: longer than the TTL.
             await anyio.sleep(1.2)
             assert not scout.lost.is_set()
