@@ -382,8 +382,10 @@ class Bus:
         there is no secret for it. Raises as `envelope.wrap` does.
         """
         signing = self.signing
-        if signing is not None and sender == self.instance and signing.secret(sender) is None:
-            signing = None
+        if signing is None:
+            return wrap(body, sender=sender, **more)
+        if sender == self.instance and signing.secret(sender) is None:
+            return wrap(body, sender=sender, **more)
         return wrap(body, sender=sender, signing=signing, destination=destination, **more)
 
     def unwrap(self, destination: str, raw: bytes, *, live: bool = False) -> Envelope:

@@ -43,6 +43,9 @@ DIGEST: Final = 24
 #: Seconds by which the clocks of senders may be off, and for which what is live may travel.
 WINDOW: Final = 300.0
 
+#: Derived secrets that are kept, so that not every message costs a derivation.
+_MOST_DERIVED: Final = 4096
+
 #: Who the line of the master secret is of, in a key file; it cannot be an agent's id.
 MASTER: Final = "*"
 
@@ -102,6 +105,7 @@ class Signing:
     ) -> None:
         self._secrets = {check_name("agent", agent): s for agent, s in (secrets or {}).items()}
         self._master = master
+        self._derived: dict[str, bytes] = {}
         for secret in (*self._secrets.values(), *(() if master is None else (master,))):
             if not LEAST_SECRET <= len(secret) <= MOST_SECRET:
                 raise SigningKeyUnusable(
@@ -155,9 +159,11 @@ class Signing:
 
     def secret(self, sender: str) -> bytes | None:
         """The secret of a sender, or None where it is not known here."""
-        own = self._secrets.get(sender)
+        own = self._secrets.get(sender) or self._derived.get(sender)
         if own is None and self._master is not None:
-            return derive(self._master, sender)
+            if len(self._derived) >= _MOST_DERIVED:  # senders are as many as a hostile hand likes
+                self._derived.clear()
+            own = self._derived[sender] = derive(self._master, sender)
         return own
 
     def sign(self, envelope: "Envelope", destination: str) -> "Envelope":

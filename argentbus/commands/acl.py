@@ -9,8 +9,10 @@ import click
 from argentbus.errors import NoSuchUser
 from argentbus.loop import run
 from argentbus.options import Command, json_option, print_json, with_config
-from bus import Bus, ServerRefused, UnsupportedServer
+from bus import Bus, ServerRefused, SigningKeyUnusable, UnsupportedServer
 from bus.acl import Grants, rules, user_of
+from bus.keys import check_name
+from bus.signing import MASTER
 from presence.text import clean
 from storage.config import StorageConfig
 from storage.log import PARTITIONS_VALUE, partition_count, partition_of
@@ -76,6 +78,28 @@ def show(config: StorageConfig, agent: str, as_json: bool) -> None:
 def revoke(config: StorageConfig, agent: str, as_json: bool) -> None:
     """Remove the user of AGENT; its connections are closed at once."""
     run(_revoke, config, agent, as_json)
+
+
+@acl.command()
+@click.argument("agent", required=False)
+@with_config
+def secret(config: StorageConfig, agent: str | None) -> None:
+    """Print a line for a signing key file: a new master secret, or the secret of AGENT.
+
+    AGENT's follows from the master in the file that ARGENTBUS_SIGNING_KEY_FILE names. Redirect it:
+    `(umask 077; argentbus acl secret > signing.key)`.
+    """
+    if agent is None:
+        click.echo(f"{MASTER} {secrets.token_hex(32)}")
+        return
+    signing = config.signing()
+    own = None if signing is None else signing.secret(check_name("agent", agent))
+    if own is None:
+        raise SigningKeyUnusable(
+            f"the secret of {agent} follows from the master secret: name its file in "
+            "ARGENTBUS_SIGNING_KEY_FILE (make one with `argentbus acl secret > FILE`)"
+        )
+    click.echo(f"{agent} {own.hex()}")
 
 
 async def _grant(

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from argentbus.embedded import EmbeddedRedis, free_port
-from bus import Bus, ServerRefused
+from bus import Bus, ServerRefused, Signing
 from storage import StorageConfig
 from storage.client import StorageClient
 from tests.shell import Shell
@@ -95,3 +95,19 @@ async def test_users_are_kept_where_the_server_has_a_file_for_them(
     redis_with_aclfile.start()
     async with Bus.connect(login(redis_with_aclfile.url, granted)) as bus, bus.join("scout"):
         pass
+
+
+def test_key_files_are_made_of_what_secret_prints(shell: Shell, tmp_path: Path) -> None:
+    keys, own = tmp_path / "signing.key", tmp_path / "scout.key"
+    for path in (keys, own):
+        path.touch(0o600)
+    keys.write_text(shell.run("acl", "secret").stdout)
+    where = {"ARGENTBUS_SIGNING_KEY_FILE": str(keys)}
+    own.write_text(shell.run("acl", "secret", "scout", **where).stdout)
+    master, scout = Signing.read(keys), Signing.read(own)
+    assert master.required
+    assert not scout.required
+    assert master.secret("scout") == scout.secret("scout")
+    assert scout.secret("writer") is None
+    assert keys.read_text() != shell.run("acl", "secret").stdout
+    assert "ARGENTBUS_SIGNING_KEY_FILE" in shell.fails("acl", "secret", "scout")
