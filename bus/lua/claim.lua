@@ -2,6 +2,9 @@
 -- KEYS  hash of entry ids by message id, zset of message ids by the entry's time
 -- ARGV  ms of log time to remember, message id, entry id, ...
 -- Returns for each: the id of the entry that it came with first. Repeating it changes nothing.
+-- Redis at its maxmemory refuses a script whose first write could take memory, and what follows this
+-- one is what makes room: so the first write takes none.
+redis.call('HDEL', KEYS[1], '')
 local first, newest = {}, 0
 for i = 2, #ARGV, 2 do
   local ms = tonumber(ARGV[i + 1]:match('^(%d+)-'))
