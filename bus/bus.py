@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from itertools import count
-from typing import Any, Final, TypeVar, Unpack
+from typing import Final, TypeVar, Unpack
 
 import msgspec
 
@@ -12,7 +12,7 @@ from .agent import Agent
 from .appender import Appender
 from .attendance import joined
 from .election import Election, following
-from .envelope import Envelope, new_id, unwrap, wrap
+from .envelope import new_id
 from .errors import BusUnavailable, MessageTooLarge, ServerFull
 from .faults import TRANSIENT, UNDONE
 from .heartbeat import Pump
@@ -33,6 +33,7 @@ from .request import request
 from .roll import Roll
 from .rules import QueueOptions, Rules
 from .scope import background
+from .sealing import Sealing
 from .semaphore import Semaphore
 from .shards import Shards
 from .signing import Signing
@@ -46,7 +47,7 @@ R = TypeVar("R")
 MOST_MESSAGE_BYTES: Final = 8 << 20
 
 
-class Bus:
+class Bus(Sealing):
     """A connection to one namespace of one Redis. Made by `Bus.connect`.
 
     Attributes:
@@ -64,11 +65,10 @@ class Bus:
         most_message_bytes: int,
         signing: Signing | None = None,
     ) -> None:
-        self.instance: Final = mark_of(link.address.username) + new_id()
+        super().__init__(mark_of(link.address.username) + new_id(), signing)
         self.keys: Final = Keys(namespace)
         self.link: Final = link
         self.ttl = ttl
-        self.signing: Final = signing
         self.pump = Pump()
         self.subscriber: Subscriber | Shards = Subscriber(link)
         self.mailbox = Mailbox(self)
@@ -372,36 +372,6 @@ class Bus:
                 f"{self._most_message_bytes:,} this bus carries: store the content elsewhere, "
                 "and send where it is"
             )
-
-    def wrap(
-        self, destination: str, body: object, *, sender: str, **more: Any
-    ) -> tuple[str, bytes]:
-        """Put `body` into an envelope for a stream or channel, signed where this bus signs.
-
-        What is sent in the name of the bus instance itself, and not of an agent, is unsigned where
-        there is no secret for it. Raises as `envelope.wrap` does.
-        """
-        signing = self.signing
-        if signing is None:
-            return wrap(body, sender=sender, **more)
-        if sender == self.instance and signing.secret(sender) is None:
-            return wrap(body, sender=sender, **more)
-        return wrap(body, sender=sender, signing=signing, destination=destination, **more)
-
-    def unwrap(self, destination: str, raw: bytes, *, live: bool = False) -> Envelope:
-        """Read an envelope that arrived at a stream or channel.
-
-        Args:
-            live: Whether it has just been sent, if it is not a repetition.
-
-        Raises:
-            UndecodableMessage: it is not one.
-            SignatureRefused: signatures are required here, and its is not right.
-        """
-        envelope = unwrap(raw)
-        if self.signing is not None:
-            self.signing.verify(envelope, destination, live=live)
-        return envelope
 
     async def publish(self, channel: str, message: bytes) -> int:
         """Publish an encoded message once; return the number of receivers."""

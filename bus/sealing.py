@@ -1,0 +1,44 @@
+"""Messages into envelopes and out of them, signed and verified as the bus was told to."""
+
+from typing import Any, Final
+
+from .envelope import Envelope, unwrap, wrap
+from .signing import Signing
+
+
+class Sealing:
+    """What a bus signs with, in whose name, and what it asks of what it receives."""
+
+    def __init__(self, instance: str, signing: Signing | None) -> None:
+        self.instance: Final = instance
+        self.signing: Final = signing
+
+    def wrap(
+        self, destination: str, body: object, *, sender: str, **more: Any
+    ) -> tuple[str, bytes]:
+        """Put `body` into an envelope for a stream or channel, signed where this bus signs.
+
+        What is sent in the name of the bus instance itself, and not of an agent, is unsigned where
+        there is no secret for it. Raises as `envelope.wrap` does.
+        """
+        signing = self.signing
+        if signing is None:
+            return wrap(body, sender=sender, **more)
+        if sender == self.instance and signing.secret(sender) is None:
+            return wrap(body, sender=sender, **more)
+        return wrap(body, sender=sender, signing=signing, destination=destination, **more)
+
+    def unwrap(self, destination: str, raw: bytes, *, live: bool = False) -> Envelope:
+        """Read an envelope that arrived at a stream or channel.
+
+        Args:
+            live: Whether it has just been sent, if it is not a repetition.
+
+        Raises:
+            UndecodableMessage: it is not one.
+            SignatureRefused: signatures are required here, and its is not right.
+        """
+        envelope = unwrap(raw)
+        if self.signing is not None:
+            self.signing.verify(envelope, destination, live=live)
+        return envelope
