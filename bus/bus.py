@@ -13,7 +13,7 @@ from .appender import Appender
 from .attendance import joined
 from .election import Election, following
 from .envelope import new_id
-from .errors import BusUnavailable, MessageTooLarge, ServerFull
+from .errors import BusUnavailable, ServerFull
 from .faults import TRANSIENT, UNDONE
 from .heartbeat import Pump
 from .holdings import Holdings
@@ -65,7 +65,7 @@ class Bus(Sealing):
         most_message_bytes: int,
         signing: Signing | None = None,
     ) -> None:
-        super().__init__(mark_of(link.address.username) + new_id(), signing)
+        super().__init__(mark_of(link.address.username) + new_id(), signing, most_message_bytes)
         self.keys: Final = Keys(namespace)
         self.link: Final = link
         self.ttl = ttl
@@ -76,7 +76,6 @@ class Bus(Sealing):
         self.reaper = Reaper(self)
         self.holdings = Holdings(self)
         self.roll = Roll(self)
-        self._most_message_bytes = most_message_bytes
         self._consumers = count(1)
         self._announced: set[str] = set()
         self.appender: Appender
@@ -363,15 +362,6 @@ class Bus(Sealing):
         return done is not None
 
     # for the nouns themselves
-
-    def check_size(self, message: bytes) -> None:
-        """Raise `MessageTooLarge` where an encoded message is larger than this bus carries."""
-        if len(message) > self._most_message_bytes:
-            raise MessageTooLarge(
-                f"a message of {len(message):,} bytes is larger than the "
-                f"{self._most_message_bytes:,} this bus carries: store the content elsewhere, "
-                "and send where it is"
-            )
 
     async def publish(self, channel: str, message: bytes) -> int:
         """Publish an encoded message once; return the number of receivers."""

@@ -3,15 +3,17 @@
 from typing import Any, Final
 
 from .envelope import Envelope, unwrap, wrap
+from .errors import MessageTooLarge
 from .signing import Signing
 
 
 class Sealing:
     """What a bus signs with, in whose name, and what it asks of what it receives."""
 
-    def __init__(self, instance: str, signing: Signing | None) -> None:
+    def __init__(self, instance: str, signing: Signing | None, most_message_bytes: int) -> None:
         self.instance: Final = instance
         self.signing: Final = signing
+        self._most_message_bytes = most_message_bytes
 
     def wrap(
         self, destination: str, body: object, *, sender: str, **more: Any
@@ -42,3 +44,12 @@ class Sealing:
         if self.signing is not None:
             self.signing.verify(envelope, destination, live=live)
         return envelope
+
+    def check_size(self, message: bytes) -> None:
+        """Raise `MessageTooLarge` where an encoded message is larger than this bus carries."""
+        if len(message) > self._most_message_bytes:
+            raise MessageTooLarge(
+                f"a message of {len(message):,} bytes is larger than the "
+                f"{self._most_message_bytes:,} this bus carries: store the content elsewhere, "
+                "and send where it is"
+            )
