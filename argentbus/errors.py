@@ -27,3 +27,7 @@ class DataDirectoryUnusable(ArgentbusError):
 
 class DemoFailed(ArgentbusError):
     """The demonstration cannot be given, or did not come to its end."""
+
+
+class NoSuchUser(ArgentbusError):
+    """Redis has no user for this agent."""

@@ -146,7 +146,7 @@ class Stack:
     ) -> Service:
         # By the environment, not by options: a URL may contain a password, and anybody who may
         # list processes sees their options.
-        config = self.config
+        config, keys = self.config, self.config.signing_key_file
         return Service(
             name=name,
             command=[sys.executable, "-m", "argentbus", "--verbose", name, *arguments],
@@ -160,6 +160,7 @@ class Stack:
                 "ARGENTBUS_SQLITE_PATH": str(config.sqlite_path),
                 "ARGENTBUS_BACKEND": config.backend,
                 "ARGENTBUS_POSTGRES_URL": config.postgres_url,
+                **({"ARGENTBUS_SIGNING_KEY_FILE": str(keys)} if keys else {}),
             },
         )
 

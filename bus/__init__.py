@@ -30,6 +30,8 @@ from .errors import (
     RequestTimeout,
     ServerFull,
     ServerRefused,
+    SignatureRefused,
+    SigningKeyUnusable,
     SlowSubscriber,
     StaleVersion,
     UndecodableMessage,
@@ -50,6 +52,7 @@ from .registry import Registry, Snapshot
 from .rules import Rules
 from .schedule import Schedule
 from .semaphore import Semaphore
+from .signing import Signing
 from .state import AgentState
 from .statistics import GroupStatistics, QueueStatistics
 from .topic import Topic, Topics
@@ -120,6 +123,9 @@ __all__ = [
     "Semaphore",
     "ServerFull",
     "ServerRefused",
+    "SignatureRefused",
+    "Signing",
+    "SigningKeyUnusable",
     "SlowSubscriber",
     "Snapshot",
     "StaleVersion",

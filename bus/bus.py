@@ -7,12 +7,13 @@ from typing import Final, TypeVar, Unpack
 
 import msgspec
 
+from .acl import mark_of
 from .agent import Agent
 from .appender import Appender
 from .attendance import joined
 from .election import Election, following
 from .envelope import new_id
-from .errors import BusUnavailable, MessageTooLarge, ServerFull
+from .errors import BusUnavailable, ServerFull
 from .faults import TRANSIENT, UNDONE
 from .heartbeat import Pump
 from .holdings import Holdings
@@ -32,8 +33,10 @@ from .request import request
 from .roll import Roll
 from .rules import QueueOptions, Rules
 from .scope import background
+from .sealing import Sealing
 from .semaphore import Semaphore
 from .shards import Shards
+from .signing import Signing
 from .subscriber import Subscriber
 from .topic import Topic, Topics
 
@@ -44,7 +47,7 @@ R = TypeVar("R")
 MOST_MESSAGE_BYTES: Final = 8 << 20
 
 
-class Bus:
+class Bus(Sealing):
     """A connection to one namespace of one Redis. Made by `Bus.connect`.
 
     Attributes:
@@ -54,8 +57,15 @@ class Bus:
             dead, where they do not say otherwise.
     """
 
-    def __init__(self, link: Link, namespace: str, ttl: float, most_message_bytes: int) -> None:
-        self.instance: Final = new_id()
+    def __init__(
+        self,
+        link: Link,
+        namespace: str,
+        ttl: float,
+        most_message_bytes: int,
+        signing: Signing | None = None,
+    ) -> None:
+        super().__init__(mark_of(link.address.username) + new_id(), signing, most_message_bytes)
         self.keys: Final = Keys(namespace)
         self.link: Final = link
         self.ttl = ttl
@@ -66,7 +76,6 @@ class Bus:
         self.reaper = Reaper(self)
         self.holdings = Holdings(self)
         self.roll = Roll(self)
-        self._most_message_bytes = most_message_bytes
         self._consumers = count(1)
         self._announced: set[str] = set()
         self.appender: Appender
@@ -81,6 +90,7 @@ class Bus:
         ttl: float = 30.0,
         patience: float = 30.0,
         most_message_bytes: int = MOST_MESSAGE_BYTES,
+        signing: Signing | None = None,
     ) -> "AsyncGenerator[Bus]":
         """Connect to a namespace, until the context ends.
 
@@ -93,6 +103,7 @@ class Bus:
             ttl: Seconds without a heartbeat after which agents and consumers count as dead.
             patience: Seconds for which an operation is tried again over a broken connection.
             most_message_bytes: Largest message that is accepted for sending.
+            signing: Secrets to sign what is sent with, and whether others have to; see `Signing`.
 
         Raises:
             BusUnavailable: Redis cannot be reached at the start, or the wait for it later
@@ -102,7 +113,7 @@ class Bus:
             BusError: the URL is not one.
         """
         link = Link(url, patience=patience)
-        bus = cls(link, namespace, ttl, most_message_bytes)
+        bus = cls(link, namespace, ttl, most_message_bytes, signing)
         async with (
             link.open(),
             background(bus.pump.run, bus.reaper.run) as tasks,
@@ -351,15 +362,6 @@ class Bus:
         return done is not None
 
     # for the nouns themselves
-
-    def check_size(self, message: bytes) -> None:
-        """Raise `MessageTooLarge` where an encoded message is larger than this bus carries."""
-        if len(message) > self._most_message_bytes:
-            raise MessageTooLarge(
-                f"a message of {len(message):,} bytes is larger than the "
-                f"{self._most_message_bytes:,} this bus carries: store the content elsewhere, "
-                "and send where it is"
-            )
 
     async def publish(self, channel: str, message: bytes) -> int:
         """Publish an encoded message once; return the number of receivers."""

@@ -11,7 +11,7 @@ from coredis.connection import BaseConnection
 
 from .deadletter import read_kills
 from .delivery import Delivery
-from .envelope import Envelope, unwrap
+from .envelope import Envelope
 from .errors import BusError, ServerFull, ServerRefused, UndecodableMessage
 from .handling import Cancellations
 from .heartbeat import Beat
@@ -145,7 +145,7 @@ class Consumer(Generic[T]):
         try:
             if raw is None:
                 raise UndecodableMessage("the entry has no field named e")
-            envelope = unwrap(raw)
+            envelope = self._bus.unwrap(self._keys.stream, raw)
             body = self._decode(envelope)
         except UndecodableMessage as error:
             log.warning("buried entry %s of %s: %s", entry.id, self._keys.stream, error)

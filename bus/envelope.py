@@ -1,12 +1,15 @@
 """The envelope around every message, and its form on the wire."""
 
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import uuid_utils
 
 from .errors import UndecodableMessage
+
+if TYPE_CHECKING:
+    from .signing import Signing
 
 VERSION: Final = 1
 
@@ -56,11 +59,14 @@ def wrap(
     reply_to: str | None = None,
     deadline: float | None = None,
     message_id: str | None = None,
+    signing: "Signing | None" = None,
+    destination: str = "",
 ) -> tuple[str, bytes]:
     """Put `body` into an envelope; return the message's id (new, if none is given) and
-    the encoded envelope.
+    the encoded envelope, signed for its destination where there is something to sign with.
 
     Raises:
+        SigningKeyUnusable: the secret of the sender is not held here.
         UndecodableMessage: the body is of a type that msgspec cannot encode.
     """
     try:
@@ -71,17 +77,16 @@ def wrap(
             "send a msgspec.Struct, a dataclass, or plain lists, dicts, strings and numbers"
         ) from error
     message_id = message_id or new_id()
-    return message_id, _encode(
-        Envelope(
-            message_id,
-            type or body.__class__.__name__,
-            sender,
-            time.time(),
-            msgspec.Raw(encoded),
-            reply_to,
-            deadline,
-        )
+    envelope = Envelope(
+        message_id,
+        type or body.__class__.__name__,
+        sender,
+        time.time(),
+        msgspec.Raw(encoded),
+        reply_to,
+        deadline,
     )
+    return message_id, _encode(signing.sign(envelope, destination) if signing else envelope)
 
 
 def unwrap(raw: bytes) -> Envelope:

@@ -61,6 +61,14 @@ class UndecodableMessage(BusError, ValueError):
     """Bytes that are not an envelope, or a body that is not of the expected type."""
 
 
+class SignatureRefused(UndecodableMessage):
+    """A message that is not signed by whom it names as its sender, where that is required."""
+
+
+class SigningKeyUnusable(BusError, ValueError):
+    """A secret, or a file of secrets, that cannot be used to sign."""
+
+
 class AgentAlreadyPresent(BusError):
     """Another live instance has joined under this id, and no takeover was asked for."""
 

@@ -3,13 +3,14 @@
 import logging
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final, Generic, Literal, TypeVar, get_args
 
 import anyio
 import msgspec
 
 from .codec import decode_body
-from .envelope import unwrap
+from .envelope import Envelope, unwrap
 from .errors import SlowSubscriber, UndecodableMessage
 
 T = TypeVar("T")
@@ -76,6 +77,7 @@ class Feed(Generic[Item]):
         buffer: int = BUFFER,
         when_full: WhenFull = "drop_oldest",
         show_gaps: bool = False,
+        read: Callable[[str, bytes], Envelope] | None = None,
     ) -> None:
         if buffer < 1:
             raise ValueError(f"buffer is {buffer}: it must be at least 1")
@@ -87,6 +89,7 @@ class Feed(Generic[Item]):
         self._buffer = buffer
         self._when_full = when_full
         self._show_gaps = show_gaps
+        self._read = read
         self._items: deque[Event[Any] | Gap] = deque()
         self._events = 0
         self._closed = False
@@ -117,7 +120,7 @@ class Feed(Generic[Item]):
             self.dropped += 1
             return
         try:
-            envelope = unwrap(payload)
+            envelope = self._read(self._prefix + topic, payload) if self._read else unwrap(payload)
             body = decode_body(envelope, self._type)
         except UndecodableMessage as error:
             self.refused += 1

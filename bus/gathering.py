@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import anyio
 import msgspec
 
-from .envelope import Envelope, wrap
+from .envelope import Envelope
 from .errors import BusError
 from .handling import give_up
 from .inbox import inbox_of
@@ -153,8 +153,12 @@ async def gathering(
     with ExitStack() as replies:
         messages: dict[str, bytes] = {}
         for agent in answers.asked:
-            asked[agent], messages[agent] = wrap(
-                body, sender=sender, reply_to=bus.mailbox.channel, deadline=deadline
+            asked[agent], messages[agent] = bus.wrap(
+                bus.keys.inbox(agent),
+                body,
+                sender=sender,
+                reply_to=bus.mailbox.channel,
+                deadline=deadline,
             )
             bus.check_size(messages[agent])
             replies.enter_context(_expecting(bus, answers, asked[agent], agent))

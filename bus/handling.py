@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
-from .envelope import Envelope, unwrap, wrap
+from .envelope import Envelope
 from .errors import BusError, UndecodableMessage
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Cancellations:
     def deliver(self, payload: bytes) -> None:
         """Take what arrived on the channel."""
         try:
-            envelope = unwrap(payload)
+            envelope = self._bus.unwrap(self._channel, payload, live=True)
         except UndecodableMessage as error:
             self.refused += 1
             log.debug("refused on %s: %s", self._channel, error)
@@ -151,7 +151,7 @@ async def give_up(bus: "Bus", stream: str, request_id: str, sender: str) -> None
     channel = bus.keys.cancelling(stream)
     with anyio.CancelScope(shield=True), anyio.move_on_after(_PATIENCE):
         try:
-            _, message = wrap(None, sender=sender, type=CANCEL, message_id=request_id)
+            _, message = bus.wrap(channel, None, sender=sender, type=CANCEL, message_id=request_id)
             await bus.publish(channel, message)
         except BusError as error:
             log.debug("a cancellation was not told, its deadline holds: %s", error)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import msgspec
 
+from .acl import mark_of
 from .envelope import new_id
 from .errors import LockLost, ServerRefused
 from .heartbeat import Beat
@@ -83,7 +84,8 @@ class Holdings:
 
     def __init__(self, bus: "Bus") -> None:
         self._bus = bus
-        self.estate = new_id()
+        self._mark = mark_of(bus.link.address.username)
+        self.estate = self._mark + new_id()
         self._held: dict[str, Holding] = {}
         self._dropped: list[str] = []
         self._members = 0
@@ -155,7 +157,7 @@ class Holdings:
 
     def declared_dead(self) -> None:
         """Take all that is held for lost, and begin a new estate; `note_all` is to follow."""
-        self.estate = new_id()
+        self.estate = self._mark + new_id()
         self._dropped.clear()
         for name, holding in list(self._held.items()):
             if not holding.revives:

@@ -5,13 +5,14 @@ that to its reader, who can so store its position in the same transaction as wha
 entries, and apply each exactly once.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import anyio
 import msgspec
 from coredis.connection import BaseConnection
 
-from .envelope import Envelope, unwrap, wrap
+from .envelope import Envelope, unwrap
 from .errors import UndecodableMessage
 from .keys import check_name
 from .script import Script
@@ -95,7 +96,7 @@ class Log:
             ServerRefused: Redis refused it.
             MessageTooLarge: the encoded message is larger than the bus carries.
         """
-        _, message = wrap(body, sender=sender or self._bus.instance, type=type)
+        _, message = self._bus.wrap(self.key, body, sender=sender or self._bus.instance, type=type)
         self._bus.check_size(message)
         return Place(*await self._bus.appender.append(self.key, message, epoch_key=self._epoch_key))
 
@@ -112,7 +113,8 @@ class Log:
         Garbled entries are returned with their `error`.
         """
         if block is None:
-            return _entries(await self._call("XREAD", "COUNT", limit, "STREAMS", self.key, after))
+            result = await self._call("XREAD", "COUNT", limit, "STREAMS", self.key, after)
+            return _entries(result, self._unwrap)
 
         async def blocking() -> Any:
             if self._reader is None or not self._reader.usable:
@@ -132,7 +134,7 @@ class Log:
             )
 
         async with self._reading:
-            return _entries(await self._bus.link.retrying(blocking))
+            return _entries(await self._bus.link.retrying(blocking), self._unwrap)
 
     async def trim(self, *, through: str, epoch: str) -> int:
         """Drop the entries up to and including `through`; return how many were dropped.
@@ -172,26 +174,29 @@ class Log:
         """Id of the newest entry ever appended, also where it was trimmed; `0-0` if none was."""
         return str((await self._bus.link.run(_LAST, [self.key])).decode())
 
+    def _unwrap(self, raw: bytes) -> Envelope:
+        return self._bus.unwrap(self.key, raw)
+
     async def _call(self, command: str, *args: str | int) -> Any:
         return await self._bus.link.retrying(lambda: self._bus.link.call(command, *args))
 
 
-def _entries(result: Any) -> list[LogEntry]:
+def _entries(result: Any, read: Callable[[bytes], Envelope] = unwrap) -> list[LogEntry]:
     if not result:
         return []
     # RESP3 answers with a map of streams, RESP2 with a list of pairs.
     streams = result.values() if isinstance(result, dict) else [pair[1] for pair in result]
-    return [_entry(row[0].decode(), row[1]) for rows in streams for row in rows]
+    return [_entry(row[0].decode(), row[1], read) for rows in streams for row in rows]
 
 
-def _entry(entry_id: str, fields: Any) -> LogEntry:
+def _entry(entry_id: str, fields: Any, read: Callable[[bytes], Envelope] = unwrap) -> LogEntry:
     raw = message_of(fields)
     if raw is None:
         return LogEntry(
             entry_id, None, msgspec.msgpack.encode(fields), "the entry has no field named e"
         )
     try:
-        return LogEntry(entry_id, unwrap(raw), raw)
+        return LogEntry(entry_id, read(raw), raw)
     except UndecodableMessage as error:
         return LogEntry(entry_id, None, raw, str(error))
 

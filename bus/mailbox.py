@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from .envelope import Envelope, unwrap
+from .envelope import Envelope
 from .errors import UndecodableMessage
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Mailbox:
                 event.set()
             return
         try:
-            envelope = unwrap(payload)
+            envelope = self._bus.unwrap(self.channel, payload, live=True)
         except UndecodableMessage as error:
             self.refused += 1
             # Doubling: a channel full of garbage must not fill the log as well.

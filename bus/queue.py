@@ -13,7 +13,7 @@ from .codec import decode_body
 from .consumer import Consumer
 from .deadletter import DeadLetter, DeadLetters
 from .durability import Durability
-from .envelope import Envelope, wrap
+from .envelope import Envelope
 from .inlet import Inlet, due_at
 from .keys import QueueKeys, check_name
 from .membership import Start
@@ -100,7 +100,7 @@ class Queue(Generic[T]):
             ValueError: a key in a queue without order, a delay beside `at`, or an `at` without a
                 time zone.
         """
-        message_id, message = wrap(body, sender=self._sender)
+        message_id, message = self._bus.wrap(self.base, body, sender=self._sender)
         if not self._announced:
             await self._announce()
         if dedupe is None and key is None and at is None and not delay:

@@ -13,7 +13,7 @@ import anyio
 import msgspec
 
 from .codec import decode_body
-from .envelope import Envelope, wrap
+from .envelope import Envelope
 from .errors import RequestFailed, RequestTimeout
 from .handling import give_up, inherited_deadline
 
@@ -82,8 +82,8 @@ async def request(
 
     with anyio.move_on_after(left):
         await bus.mailbox.open()
-        message_id, message = wrap(
-            body, sender=sender, reply_to=bus.mailbox.channel, deadline=deadline
+        message_id, message = bus.wrap(
+            queue.base, body, sender=sender, reply_to=bus.mailbox.channel, deadline=deadline
         )
         with bus.mailbox.expecting(message_id, take):
             try:
@@ -115,7 +115,7 @@ async def answer(bus: "Bus", envelope: Envelope, sender: str, body: Any, kind: s
     # The sender names the channel; it may only name one on which instances hear replies.
     if channel is None or not channel.startswith(bus.keys.instance("")):
         return
-    _, message = wrap(body, sender=sender, type=kind or None, message_id=envelope.id)
+    _, message = bus.wrap(channel, body, sender=sender, type=kind or None, message_id=envelope.id)
     await bus.publish(channel, message)
 
 

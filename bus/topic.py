@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
-from .envelope import wrap
 from .feed import BUFFER, Event, Feed, Gap, WhenFull
 from .keys import check_name, check_pattern
 
@@ -66,6 +66,7 @@ class _Subscribable(Generic[T]):
             buffer=buffer,
             when_full=when_full,
             show_gaps=show_gaps,
+            read=partial(self._bus.unwrap, live=True),
         )
         channel = self._bus.keys.topic(self.name)
         await self._bus.subscriber.add(channel, feed, pattern=self._pattern)
@@ -95,7 +96,7 @@ class Topic(_Subscribable[T]):
             BusUnavailable: Redis could not be reached, or broke off before it confirmed.
             MessageTooLarge: the encoded message is larger than the bus carries.
         """
-        _, message = wrap(body, sender=self._sender)
+        _, message = self._bus.wrap(self._channel, body, sender=self._sender)
         return await self._bus.publish(self._channel, message)
 
 

@@ -15,6 +15,8 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
+from bus import Signing
+
 from .settings import (
     ConfigurationError,
     Expectation,
@@ -57,6 +59,7 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
             the number it was made with.
         lease: Seconds that a sidecar's lease on a partition lasts: within them after a crash,
             another sidecar takes over.
+        signing_key_file: Secrets to sign and verify with (`Signing.read`), or None: no signatures.
         home: Directory for state: databases, the embedded servers' files, `up.json`.
         sources: For each setting that was given: where. What is missing here is a default.
     """
@@ -70,6 +73,7 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str = "argent"
     partitions: int = 4
     lease: float = 10.0
+    signing_key_file: Path | None = None
     home: Path = Path()
     sources: dict[str, Source] = msgspec.field(default_factory=dict)
 
@@ -85,7 +89,7 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
         Args:
             options: By this class's attribute names; what is None was not given.
             env: The environment: `ARGENTBUS_REDIS_URL`, `_POSTGRES_URL`, `_SQLITE_PATH`,
-                `_BACKEND`, `_NAMESPACE`, `_PARTITIONS`, `_LEASE`, `_HOME`.
+                `_BACKEND`, `_NAMESPACE`, `_PARTITIONS`, `_LEASE`, `_SIGNING_KEY_FILE`, `_HOME`.
             path: The settings file; by default `~/.argentos/argent.json`, which may be missing.
 
         Raises:
@@ -126,8 +130,17 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
             "namespace": self.namespace,
             "partitions": self.partitions,
             "lease": self.lease,
+            "signing_key_file": str(self.signing_key_file) if self.signing_key_file else None,
             "home": str(self.home),
         }
+
+    def signing(self) -> Signing | None:
+        """What is in the signing key file, or None where none is set.
+
+        Raises:
+            SigningKeyUnusable: the file cannot be used.
+        """
+        return None if self.signing_key_file is None else Signing.read(self.signing_key_file)
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={value!r}" for name, value in self.settings().items())
@@ -170,6 +183,13 @@ _SETTINGS: Final = (
         "partitions", "--partitions", "ARGENTBUS_PARTITIONS", _key("partitions"), partition_count
     ),
     _Setting("lease", "--lease", "ARGENTBUS_LEASE", _key("lease"), lease),
+    _Setting(
+        "signing_key_file",
+        "--signing-key-file",
+        "ARGENTBUS_SIGNING_KEY_FILE",
+        _key("signing"),
+        absolute_path,
+    ),
 )
 
 

@@ -24,6 +24,7 @@ _FILE_KEYS: Final = {
         "namespace",
         "partitions",
         "lease",
+        "signing",
     ),
     "redis": ("url", "host", "port", "username", "password", "db", "tls"),
     "postgres": ("url", "connectionString", "host", "port", "database", "user", "password"),

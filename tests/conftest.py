@@ -5,7 +5,9 @@ kills its own.
 import itertools
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -61,16 +63,16 @@ def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+def postgres_server() -> Iterator[PostgresServer]:
     """A PostgreSQL for the whole session: leave it alive, and keep to databases of your own."""
-    with served(tmp_path_factory.mktemp("postgres")) as server:
+    with _place_for_postgres() as place, served(place) as server:
         yield server
 
 
 @pytest.fixture
-def own_postgres(tmp_path: Path) -> Iterator[PostgresServer]:
+def own_postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL for this test alone, to be killed and started again on what it has synced."""
-    with served(tmp_path / "postgres", {"shared_buffers": "32MB"}) as server:
+    with _place_for_postgres() as place, served(place, {"shared_buffers": "32MB"}) as server:
         yield server
 
 
@@ -90,6 +92,16 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
         yield shell
     finally:
         shell.close()
+
+
+@contextmanager
+def _place_for_postgres() -> Iterator[Path]:
+    """A directory that the user whom root has PostgreSQL run as can reach.
+
+    Not below pytest's own: each session that starts closes those of all others to other users.
+    """
+    with tempfile.TemporaryDirectory(prefix="argentbus-", ignore_cleanup_errors=True) as place:
+        yield Path(place) / "postgres"
 
 
 def _served(directory: Path) -> Iterator[RedisServer]:

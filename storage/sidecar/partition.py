@@ -20,6 +20,7 @@ from bus import (
     Topic,
 )
 from bus.link import backoff
+from bus.seen import without_repetitions
 from storage.adapter import StorageAdapter
 from storage.apply import Position
 from storage.errors import CommandRefused, DatabaseUnavailable, FenceRefused
@@ -96,6 +97,7 @@ class PartitionWriter:
             elif epoch == await self._log.epoch():  # else: some may be of another stream
                 limit = next_limit(limit, entries)
                 position = Position(self._partition, epoch, entries[-1].id, fence)
+                entries = await without_repetitions(self._bus, self._log, entries)
                 batch = await self._commit(entries, position)
                 await self._settle(position)
                 await self._tell(batch)

@@ -32,7 +32,12 @@ async def run_sidecar(config: StorageConfig, *, ready: anyio.Event | None = None
     """
     async with (
         open_storage(config) as storage,
-        Bus.connect(config.redis_url, namespace=config.namespace, ttl=config.lease) as bus,
+        Bus.connect(
+            config.redis_url,
+            namespace=config.namespace,
+            ttl=config.lease,
+            signing=config.signing(),
+        ) as bus,
         bus.join(f"sidecar-{new_id()[-8:]}", role="sidecar") as agent,
     ):
         partitions = await partition_count(bus, config.partitions)

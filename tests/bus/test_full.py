@@ -8,7 +8,8 @@ import anyio
 import pytest
 
 from argentbus.embedded import EmbeddedRedis, free_port
-from bus import Bus, MapChange, ServerFull, ServerRefused
+from bus import Bus, MapChange, ServerFull, ServerRefused, Signing
+from bus.seen import without_repetitions
 
 pytestmark = pytest.mark.anyio
 
@@ -88,3 +89,17 @@ async def test_who_may_not_read_a_channel_is_told(own_redis: Any, namespace: str
         with anyio.fail_after(8), pytest.raises(ServerRefused, match="permissions"):
             async with bus.topic("news", str).subscribe():
                 pass
+
+
+async def test_repetitions_in_a_log_are_found_where_redis_is_full(
+    small_redis: Any, namespace: str
+) -> None:
+    signing = Signing(master=b"m" * 32)
+    async with Bus.connect(small_redis.url, namespace=namespace, signing=signing) as bus:
+        log = bus.log("writes")
+        with pytest.raises(ServerFull):
+            while True:
+                await log.append(b"x" * 50_000, sender="scout")
+        entries = await log.read(limit=20)
+        assert await without_repetitions(bus, log, entries) == entries
+        assert await log.trim(through=entries[-1].id, epoch=await log.epoch()) == 20

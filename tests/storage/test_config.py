@@ -56,6 +56,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
             "ARGENTBUS_NAMESPACE": "crew",
             "ARGENTBUS_PARTITIONS": "8",
             "ARGENTBUS_LEASE": "2.5",
+            "ARGENTBUS_SIGNING_KEY_FILE": "/run/signing.key",
             "ARGENTBUS_HOME": "/data",
         },
     )
@@ -69,6 +70,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         "namespace": "crew",
         "partitions": 8,
         "lease": 2.5,
+        "signing_key_file": "/run/signing.key",
         "home": "/data",
     }
 
