@@ -1,15 +1,13 @@
 """The bus: presence, locks, queues, topics and requests for agents, on Redis."""
 
-from .agent import Agent
+from .agents.agent import Agent
+from .agents.events import PresenceEvents
+from .agents.inbox import Inbox
+from .agents.presence import Presence, PresenceEvent
+from .agents.registry import Registry, Snapshot
+from .agents.state import AgentState
 from .bus import Bus
-from .consumer import Consumer
 from .dashboard import DASHBOARD, DashboardEvent
-from .deadletter import DeadLetter, Kill
-from .delivery import Delivery
-from .durability import FSYNCED, Durability, replicated
-from .election import Election, Leader, LeaderChange, LeaderChanges
-from .entry import ABSENT, Entry, MapChange, MapSnapshot
-from .envelope import Envelope
 from .errors import (
     AgentAlreadyPresent,
     BusError,
@@ -37,26 +35,28 @@ from .errors import (
     UndecodableMessage,
     UnsupportedServer,
 )
-from .events import PresenceEvents
-from .feed import Event, Feed, Gap
-from .gathering import Answer, Answers, Gathering
-from .inbox import Inbox
-from .lease import Lease
-from .lock import Lock
-from .log import Log, LogEntry, Place
-from .map import Map
-from .once import OncePer, Run
-from .presence import Presence, PresenceEvent
-from .queue import Queue
-from .registry import Registry, Snapshot
-from .rules import Rules
-from .schedule import Schedule
-from .semaphore import Semaphore
-from .signing import Signing
-from .state import AgentState
-from .statistics import GroupStatistics, QueueStatistics
-from .topic import Topic, Topics
-from .watch import Watch
+from .locks.election import Election, Leader, LeaderChange, LeaderChanges
+from .locks.lease import Lease
+from .locks.lock import Lock
+from .locks.once import OncePer, Run
+from .locks.semaphore import Semaphore
+from .logs.log import Log, LogEntry, Place
+from .maps.entry import ABSENT, Entry, MapChange, MapSnapshot
+from .maps.map import Map
+from .maps.watch import Watch
+from .messages.envelope import Envelope
+from .messages.signing import Signing
+from .queues.consumer import Consumer
+from .queues.deadletter import DeadLetter, Kill
+from .queues.delivery import Delivery
+from .queues.durability import FSYNCED, Durability, replicated
+from .queues.queue import Queue
+from .queues.rules import Rules
+from .queues.schedule import Schedule
+from .queues.statistics import GroupStatistics, QueueStatistics
+from .requests.gathering import Answer, Answers, Gathering
+from .topics.feed import Event, Feed, Gap
+from .topics.topic import Topic, Topics
 
 __all__ = [
     "ABSENT",

@@ -8,37 +8,37 @@ from typing import Final, TypeVar, Unpack
 import msgspec
 
 from .acl import mark_of
-from .agent import Agent
-from .appender import Appender
-from .attendance import joined
-from .election import Election, following
-from .envelope import new_id
+from .agents.agent import Agent
+from .agents.attendance import joined
+from .agents.heartbeat import Pump
+from .agents.holdings import Holdings
+from .agents.reaper import Reaper
+from .agents.registry import Registry
+from .agents.roll import Roll
 from .errors import BusUnavailable, ServerFull
-from .faults import TRANSIENT, UNDONE
-from .heartbeat import Pump
-from .holdings import Holdings
 from .keys import Keys, check_name
-from .lease import Lease, check_ttl
-from .link import Link
-from .lock import Lock
-from .locks import locks
-from .log import Log
-from .mailbox import Mailbox
-from .map import MOST_CHANGES, Map
-from .once import OncePer
-from .queue import Queue, body_decoder
-from .reaper import Reaper
-from .registry import Registry
-from .request import request
-from .roll import Roll
-from .rules import QueueOptions, Rules
+from .locks.election import Election, following
+from .locks.lease import Lease, check_ttl
+from .locks.lock import Lock
+from .locks.once import OncePer
+from .locks.semaphore import Semaphore
+from .locks.several import locks
+from .logs.log import Log
+from .maps.map import MOST_CHANGES, Map
+from .messages.envelope import new_id
+from .messages.sealing import Sealing
+from .messages.signing import Signing
+from .queues.appender import Appender
+from .queues.queue import Queue, body_decoder
+from .queues.rules import QueueOptions, Rules
+from .requests.mailbox import Mailbox
+from .requests.request import request
 from .scope import background
-from .sealing import Sealing
-from .semaphore import Semaphore
-from .shards import Shards
-from .signing import Signing
-from .subscriber import Subscriber
-from .topic import Topic, Topics
+from .servers.faults import TRANSIENT, UNDONE
+from .servers.link import Link
+from .topics.shards import Shards
+from .topics.subscriber import Subscriber
+from .topics.topic import Topic, Topics
 
 T = TypeVar("T")
 R = TypeVar("R")

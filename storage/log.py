@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from bus import Bus, BusError, Envelope, Log, UndecodableMessage
-from bus.codec import decode_body
+from bus.messages.codec import decode_body
 
 from .commands import TYPES, Command
 

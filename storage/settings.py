@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import quote, urlsplit
 
-from bus.address import parse_url
 from bus.errors import BusError
+from bus.servers.address import parse_url
 
 from .errors import StorageError
 

@@ -11,7 +11,7 @@ from urllib.request import urlopen
 import msgspec
 import redis
 
-from bus.envelope import wrap
+from bus.messages.envelope import wrap
 from tests.shell import Shell
 
 RANDOM = random.Random(1)

@@ -10,7 +10,7 @@ import msgspec
 import redis.asyncio
 
 from bus import Bus
-from bus.envelope import new_id
+from bus.messages.envelope import new_id
 
 from .figures import Figure, median
 from .load import Load, measure

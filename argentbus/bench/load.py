@@ -9,7 +9,7 @@ import anyio
 import msgspec
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from bus.envelope import new_id
+from bus.messages.envelope import new_id
 
 from .systems import Payload, Put, load
 from .worker import Report, cpu

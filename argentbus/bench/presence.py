@@ -14,8 +14,8 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from bus import Bus, Presence
-from bus.agent import Agent
-from bus.envelope import new_id
+from bus.agents.agent import Agent
+from bus.messages.envelope import new_id
 
 from .figures import Figure
 
@@ -26,7 +26,7 @@ DYING_TTL: Final = 2.0
 #: Agents that are written in one call.
 _SOME: Final = 1000
 
-#: Present agents, written at once; see `bus/lua/join.lua`.
+#: Present agents, written at once; see `bus/agents/lua/join.lua`.
 _PRESENT: Final = """
 for i = 2, #ARGV, 2 do
   redis.call('SET', KEYS[1] .. 'agent:' .. ARGV[i], ARGV[i + 1], 'PX', ARGV[1])

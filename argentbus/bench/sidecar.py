@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 
 from bus import Bus
-from bus.envelope import new_id
+from bus.messages.envelope import new_id
 from storage.client import StorageClient
 from storage.config import StorageConfig
 from storage.memory import SQL

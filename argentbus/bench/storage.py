@@ -13,7 +13,7 @@ import anyio.to_thread
 import asyncpg
 
 from argentbus.embedded import EmbeddedPostgres, free_port
-from bus.envelope import new_id
+from bus.messages.envelope import new_id
 from storage.adapter import DatabaseAdapter
 from storage.commands import Command
 from storage.memory import SQL

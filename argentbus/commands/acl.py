@@ -12,7 +12,7 @@ from argentbus.options import Command, json_option, print_json, with_config
 from bus import Bus, ServerRefused, SigningKeyUnusable, UnsupportedServer
 from bus.acl import Grants, rules, user_of
 from bus.keys import check_name
-from bus.signing import MASTER
+from bus.messages.signing import MASTER
 from presence.text import clean
 from storage.config import StorageConfig
 from storage.log import PARTITIONS_VALUE, partition_count, partition_of

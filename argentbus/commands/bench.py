@@ -15,7 +15,7 @@ from argentbus.bench.peers import SIZES, Row, compare, nats_server, redis_benchm
 from argentbus.embedded import EmbeddedRedis, free_port
 from argentbus.loop import run
 from argentbus.options import json_option, print_json
-from bus.address import parse_url
+from bus.servers.address import parse_url
 
 Measurement = Callable[[str, float], Awaitable[Figure | list[Figure]]]
 

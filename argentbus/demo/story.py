@@ -10,7 +10,7 @@ import anyio
 
 from argentbus.errors import DemoFailed
 from bus import Bus, LockNotAcquired
-from bus.envelope import new_id
+from bus.messages.envelope import new_id
 from presence import Roster
 from presence.text import clean
 from storage.config import StorageConfig

@@ -5,11 +5,11 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from bus.agent import Agent as AsyncAgent
+from bus.agents.agent import Agent as AsyncAgent
+from bus.agents.presence import Presence
+from bus.agents.state import AgentState
 from bus.errors import BusError, PresenceLost
-from bus.gathering import Answers
-from bus.presence import Presence
-from bus.state import AgentState
+from bus.requests.gathering import Answers
 
 from .portal import Hold
 from .queue import Deliveries, Queue

@@ -8,14 +8,14 @@ a call that is repeated over a broken connection neither loses a message nor dou
 import threading
 from typing import Final
 
-from bus.appender import MOST_BYTES, MOST_MESSAGES, REMEMBER
-from bus.envelope import new_id
 from bus.errors import BusError
-from bus.script import Script
+from bus.messages.envelope import new_id
+from bus.queues.appender import MOST_BYTES, MOST_MESSAGES, REMEMBER
+from bus.servers.script import Script
 
 from .direct import Direct
 
-_APPEND: Final = Script("append")
+_APPEND: Final = Script("queues/append")
 
 
 class _Batch:

@@ -9,9 +9,9 @@ from typing import Final, Self, TypeVar
 
 import msgspec
 
+from bus.agents.registry import Snapshot
 from bus.bus import MOST_MESSAGE_BYTES
 from bus.bus import Bus as AsyncBus
-from bus.registry import Snapshot
 
 from .agent import Agent
 from .appender import Appender

@@ -5,9 +5,9 @@ from contextvars import Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from bus.delivery import Delivery as AsyncDelivery
 from bus.errors import RequestTimeout
-from bus.handling import _current
+from bus.queues.delivery import Delivery as AsyncDelivery
+from bus.requests.handling import _current
 
 from .portal import Hold
 

@@ -19,11 +19,11 @@ from redis.backoff import NoBackoff
 from redis.connection import Connection, UnixDomainSocketConnection
 from redis.retry import Retry
 
-from bus.address import Address
-from bus.connector import Connector
 from bus.errors import BusUnavailable
-from bus.faults import TRANSIENT, UNDONE, absence_remedy, backoff, passing, reason
-from bus.script import Arguments, Script
+from bus.servers.address import Address
+from bus.servers.connector import Connector
+from bus.servers.faults import TRANSIENT, UNDONE, absence_remedy, backoff, passing, reason
+from bus.servers.script import Arguments, Script
 
 T = TypeVar("T")
 

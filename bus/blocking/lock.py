@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from bus.errors import LockLost
 from bus.keys import check_name
-from bus.lease import Lease as AsyncLease
+from bus.locks.lease import Lease as AsyncLease
 
 from .portal import Hold
 

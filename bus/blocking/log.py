@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from bus.envelope import wrap
-from bus.log import LogEntry, Place
+from bus.logs.log import LogEntry, Place
+from bus.messages.envelope import wrap
 
 if TYPE_CHECKING:
     from .bus import Bus

@@ -3,11 +3,11 @@
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from bus.consumer import Consumer as AsyncConsumer
-from bus.deadletter import DeadLetter
-from bus.delivery import Delivery as AsyncDelivery
-from bus.queue import Queue as AsyncQueue
-from bus.statistics import QueueStatistics
+from bus.queues.consumer import Consumer as AsyncConsumer
+from bus.queues.deadletter import DeadLetter
+from bus.queues.delivery import Delivery as AsyncDelivery
+from bus.queues.queue import Queue as AsyncQueue
+from bus.queues.statistics import QueueStatistics
 
 from .delivery import Delivery
 from .portal import Hold

@@ -3,9 +3,9 @@
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
-from bus.envelope import wrap
-from bus.feed import BUFFER, Event, Gap, WhenFull
-from bus.feed import Feed as AsyncFeed
+from bus.messages.envelope import wrap
+from bus.topics.feed import BUFFER, Event, Gap, WhenFull
+from bus.topics.feed import Feed as AsyncFeed
 
 from .portal import Hold
 from .pull import Pull

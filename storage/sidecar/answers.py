@@ -6,7 +6,7 @@ from typing import Final
 import anyio
 
 from bus import Agent, BusError, BusUnavailable, Consumer, Delivery, MessageTooLarge
-from bus.link import backoff
+from bus.servers.link import backoff
 from storage.adapter import StorageAdapter
 from storage.errors import InvalidValue, StorageError
 from storage.reads import READS, RESULTS, ReadRequest

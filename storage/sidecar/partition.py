@@ -19,8 +19,8 @@ from bus import (
     ServerRefused,
     Topic,
 )
-from bus.link import backoff
-from bus.seen import without_repetitions
+from bus.messages.seen import without_repetitions
+from bus.servers.link import backoff
 from storage.adapter import StorageAdapter
 from storage.apply import Position
 from storage.errors import CommandRefused, DatabaseUnavailable, FenceRefused

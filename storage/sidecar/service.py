@@ -6,7 +6,7 @@ import signal
 import anyio
 
 from bus import Bus
-from bus.envelope import new_id
+from bus.messages.envelope import new_id
 from storage.config import StorageConfig
 from storage.factory import open_storage
 from storage.log import partition_count

@@ -9,7 +9,7 @@ import redis
 
 from argentbus.embedded import free_port
 from bus import FSYNCED, Bus, Durability, NotDurable, QueueFull, UnsupportedServer, replicated
-from bus.link import Link
+from bus.servers.link import Link
 from tests.conftest import RedisServer
 from tests.waiting import eventually
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.codec import decode_body
-from bus.envelope import unwrap, wrap
 from bus.errors import UndecodableMessage
+from bus.messages.codec import decode_body
+from bus.messages.envelope import unwrap, wrap
 
 
 class Note(msgspec.Struct):

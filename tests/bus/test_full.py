@@ -9,7 +9,7 @@ import pytest
 
 from argentbus.embedded import EmbeddedRedis, free_port
 from bus import Bus, MapChange, ServerFull, ServerRefused, Signing
-from bus.seen import without_repetitions
+from bus.messages.seen import without_repetitions
 
 pytestmark = pytest.mark.anyio
 

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from bus import Agent, Bus
-from bus.envelope import Envelope, new_id, wrap
-from bus.handling import CANCEL
+from bus.messages.envelope import Envelope, new_id, wrap
+from bus.requests.handling import CANCEL
 from presence import Roster
 from tests.waiting import eventually
 

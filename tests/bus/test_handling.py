@@ -12,8 +12,8 @@ import anyio
 import pytest
 
 from bus import Agent, Bus, Delivery, RequestFailed, RequestTimeout
-from bus.envelope import wrap
-from bus.handling import CANCEL
+from bus.messages.envelope import wrap
+from bus.requests.handling import CANCEL
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio

@@ -13,8 +13,8 @@ import msgspec
 import pytest
 
 from bus import Agent, Bus, LockLost
-from bus.holdings import GiveUp, settle
-from bus.inbox import INBOX_GROUP, inbox_of
+from bus.agents.holdings import GiveUp, settle
+from bus.agents.inbox import INBOX_GROUP, inbox_of
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
@@ -241,7 +241,7 @@ async def test_hostile_holdings_run_nothing_but_what_gives_up(
         b"\xff\x00",
         b"[" * 10_000,
         msgspec.json.encode(GiveUp("state", [f"{bus.namespace}:victim"], ["a", "b"])),
-        msgspec.json.encode(GiveUp("release", ["other:victim", "b", "c"], ["alive", "x"])),
+        msgspec.json.encode(GiveUp("locks/release", ["other:victim", "b", "c"], ["alive", "x"])),
         msgspec.json.encode(GiveUp("lapse", [f"{bus.namespace}:victim"], ["x"])),
         msgspec.json.encode(GiveUp("lapse", [], [])),
     ]
@@ -251,10 +251,10 @@ async def test_hostile_holdings_run_nothing_but_what_gives_up(
         async with (lock := bus.lock("beat", ttl=60, wait=0)):
             # One good one among them is still given up.
             token = (await bus.link.call("GET", bus.keys.lock("beat"))).decode()
-            call = GiveUp("release", *lock._release_call(token))
+            call = GiveUp("locks/release", *lock._release_call(token))
             await bus.link.call("HSET", key, "good", msgspec.json.encode(call))
             # And none that would take a key along that is not of the lock.
-            mixed = GiveUp("release", [*call.keys[:-1], f"{bus.namespace}:victim"], call.args)
+            mixed = GiveUp("locks/release", [*call.keys[:-1], f"{bus.namespace}:victim"], call.args)
             await bus.link.call("HSET", key, "mixed", msgspec.json.encode(mixed))
             assert await settle(bus, "evil") == ["good"]
             assert await bus.link.call("GET", bus.keys.lock("beat")) is None

@@ -11,7 +11,7 @@ import pytest
 from anyio.abc import SocketAttribute, SocketStream
 
 from bus import Bus, BusError, BusUnavailable, ServerRefused, UnsupportedServer
-from bus.address import parse_url
+from bus.servers.address import parse_url
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio

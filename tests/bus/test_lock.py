@@ -7,7 +7,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-import bus.lease as bus_lease
+import bus.locks.lease as bus_lease
 from bus import Bus, LockLost, LockNotAcquired, ServerRefused
 from tests.waiting import eventually
 
@@ -49,7 +49,7 @@ async def test_one_holder_at_a_time_in_the_order_of_arrival(bus: Bus) -> None:
 async def test_a_waiter_is_woken_and_does_not_poll(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bus.lock.WAITER_TTL", 60.0)  # who is not woken looks every 20 s
+    monkeypatch.setattr("bus.locks.lock.WAITER_TTL", 60.0)  # who is not woken looks every 20 s
     got_it = anyio.Event()
 
     async def wait() -> None:
@@ -309,7 +309,7 @@ async def test_a_release_that_has_to_be_repeated_is_not_a_loss(
     async def breaks(script: Any, *args: Any) -> Any:
         nonlocal cut
         reply = await before(script, *args)
-        if script.name == "release" and not cut:
+        if script.name == "locks/release" and not cut:
             cut += 1
             raise ConnectionResetError("the reply is lost")
         return reply
@@ -340,7 +340,7 @@ async def test_readers_share_and_writers_do_not(bus: Bus) -> None:
 async def test_readers_and_writers_are_served_in_turn(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bus.lock.WAITER_TTL", 60.0)  # who is not woken looks every 20 s
+    monkeypatch.setattr("bus.locks.lock.WAITER_TTL", 60.0)  # who is not woken looks every 20 s
     order: list[str] = []
     inside: set[str] = set()
 
@@ -392,7 +392,7 @@ async def test_a_reader_whose_lease_was_lost_is_told(bus: Bus) -> None:
 async def test_three_hundred_readers_are_let_in_together(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bus.lock.WAITER_TTL", 60.0)  # who is not woken looks every 20 s
+    monkeypatch.setattr("bus.locks.lock.WAITER_TTL", 60.0)  # who is not woken looks every 20 s
     inside = 0
 
     async def read() -> None:

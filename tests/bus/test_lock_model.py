@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from bus.lock import WAITER_TTL
+from bus.locks.lock import WAITER_TTL
 from tests.bus.fleet import Member
 
 LONG = bool(os.environ.get("ARGENTBUS_LONG"))

@@ -5,7 +5,7 @@ import msgspec
 import pytest
 
 from bus import Bus
-from bus.codec import decode_body
+from bus.messages.codec import decode_body
 
 pytestmark = pytest.mark.anyio
 

@@ -21,7 +21,7 @@ from bus import (
     UndecodableMessage,
     Watch,
 )
-from bus.lease import lease_clock
+from bus.locks.lease import lease_clock
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio

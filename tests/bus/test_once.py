@@ -134,7 +134,7 @@ async def test_a_claim_whose_reply_nobody_awaits_any_more_is_given_back(
 
     async def slow(script: Any, *args: Any) -> Any:
         reply = await before(script, *args)
-        if script.name == "once_claim":
+        if script.name == "locks/once_claim":
             tasks.cancel_scope.cancel()
             await anyio.sleep_forever()
         return reply

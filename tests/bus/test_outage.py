@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from bus import Bus
-from bus.consumer import Consumer
+from bus.queues.consumer import Consumer
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio

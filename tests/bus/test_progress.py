@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from bus import AgentState, Bus, PresenceLost, UndecodableMessage
-from bus.state import state_from_hash
+from bus.agents.state import state_from_hash
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio

@@ -16,7 +16,7 @@ import pytest
 from anyio.abc import TaskStatus
 
 from bus import Bus, Delivery
-from bus.envelope import unwrap, wrap
+from bus.messages.envelope import unwrap, wrap
 from tests.proxy import cutting_proxy
 from tests.waiting import eventually
 

@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 )
 
 from bus import Bus, Consumer, Queue
-from bus.envelope import unwrap
+from bus.messages.envelope import unwrap
 from tests.bus.holder import Holder
 
 EXAMPLES = int(os.environ.get("ARGENTBUS_TEST_EXAMPLES", "5"))

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from bus import Agent, Bus, RequestFailed, RequestTimeout, UndecodableMessage
-from bus.envelope import wrap
+from bus.messages.envelope import wrap
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from bus import Bus, InvalidSchedule
-from bus.schedule import next_slot
+from bus.queues.schedule import next_slot
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio

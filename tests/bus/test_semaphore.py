@@ -12,7 +12,7 @@ pytestmark = pytest.mark.anyio
 async def test_never_more_than_the_permits_and_in_order_of_arrival(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bus.lock.WAITER_TTL", 60.0)  # who is not woken looks every 20 s
+    monkeypatch.setattr("bus.locks.lock.WAITER_TTL", 60.0)  # who is not woken looks every 20 s
     order: list[int] = []
     fences: set[int] = set()
     inside, most = 0, 0

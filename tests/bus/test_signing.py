@@ -13,9 +13,9 @@ import msgspec
 import pytest
 
 from bus import Bus, Queue, SignatureRefused, Signing, SigningKeyUnusable
-from bus.envelope import Envelope, unwrap, wrap
-from bus.handling import CANCEL
-from bus.signing import derive
+from bus.messages.envelope import Envelope, unwrap, wrap
+from bus.messages.signing import derive
+from bus.requests.handling import CANCEL
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio

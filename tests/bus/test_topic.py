@@ -5,7 +5,7 @@ import msgspec
 import pytest
 
 from bus import Bus, Event, Feed, Gap, InvalidName, MessageTooLarge, SlowSubscriber
-from bus.envelope import wrap
+from bus.messages.envelope import wrap
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio

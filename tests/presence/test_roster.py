@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from bus import Bus, Presence
-from bus.link import TRANSIENT
+from bus.servers.link import TRANSIENT
 from presence import Change, Changes, Roster
 from tests.waiting import eventually
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from bus.envelope import wrap
+from bus.messages.envelope import wrap
 from storage.model.memory import CreateItem, MemoryItem
 from storage.model.values import now
 

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bus import Bus, Log, LogEntry
-from bus.deadletter import DeadLetter, dead_letter
-from bus.log import _entry
+from bus.logs.log import _entry
+from bus.queues.deadletter import DeadLetter, dead_letter
 from storage import StorageConfig
 from storage.client import StorageClient
 from storage.log import log_of, partition_of

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from bus import Bus, BusError
-from bus.envelope import wrap
+from bus.messages.envelope import wrap
 from storage import InvalidValue, StorageConfig, WritesLost
 from storage.client import StorageClient
 from storage.log import COMMITTED, Committed, committed_name, log_of, partition_of

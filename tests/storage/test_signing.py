@@ -11,8 +11,8 @@ import psutil
 import pytest
 
 from bus import Bus, RequestTimeout, Signing
-from bus.envelope import unwrap, wrap
-from bus.signing import derive
+from bus.messages.envelope import unwrap, wrap
+from bus.messages.signing import derive
 from storage import StorageConfig
 from storage.client import StorageClient
 from storage.log import log_of, partition_of
@@ -97,7 +97,7 @@ async def test_forged_changed_readdressed_and_repeated_writes_are_set_aside(
 async def test_an_entry_that_was_claimed_before_a_crash_is_still_applied(
     config: StorageConfig, bus: Bus, scouts: Bus, path: Path
 ) -> None:
-    from bus.seen import without_repetitions
+    from bus.messages.seen import without_repetitions
 
     async with (
         scouts.join("scout") as scout,

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 import anyio
 
 from bus import Bus, BusError, LockLost, RequestTimeout
-from bus.envelope import wrap
-from bus.link import TRANSIENT, backoff
+from bus.messages.envelope import wrap
+from bus.servers.link import TRANSIENT, backoff
 from tests.topology.acceptance import Answer, Job
 from tests.waiting import eventually
 

@@ -15,7 +15,7 @@ import redis
 
 from argentbus.embedded import free_port
 from argentbus.embedded.redis import server_binary
-from bus.slots import slot_of
+from bus.servers.slots import slot_of
 
 HOST = "127.0.0.1"
 

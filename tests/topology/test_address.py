@@ -3,10 +3,10 @@
 import pytest
 
 from bus import BusError
-from bus.address import Endpoint, parse_url
-from bus.link import Link
-from bus.slots import key_of, slot_of
-from bus.tls import Tls
+from bus.servers.address import Endpoint, parse_url
+from bus.servers.link import Link
+from bus.servers.slots import key_of, slot_of
+from bus.servers.tls import Tls
 from storage.config import StorageConfig
 
 SECRET = "s3cret/@:?"

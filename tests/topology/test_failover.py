@@ -8,7 +8,7 @@ import pytest
 from argentbus.embedded import free_port
 from bus import Bus, BusUnavailable
 from bus.keys import Keys
-from bus.slots import slot_of
+from bus.servers.slots import slot_of
 from tests.topology.acceptance import Job, topic
 from tests.topology.load import under_load
 from tests.topology.servers import HOST, ClusterServers, Sentinel, SentinelServers, role

@@ -12,8 +12,8 @@ from anyio.abc import SocketAttribute, SocketStream
 
 from argentbus.embedded import free_port
 from bus import Bus, BusUnavailable, ServerFull
-from bus.codec import decode_body
-from bus.envelope import unwrap
+from bus.messages.codec import decode_body
+from bus.messages.envelope import unwrap
 from tests.topology.acceptance import Job
 from tests.topology.servers import HOST, Server
 from tests.waiting import eventually

@@ -12,8 +12,8 @@ import pytest
 
 from bus import BusUnavailable, ServerFull, ServerRefused
 from bus.blocking import Bus
-from bus.envelope import unwrap
-from bus.log import message_of
+from bus.logs.log import message_of
+from bus.messages.envelope import unwrap
 from tests.bus.blocking.waiting import eventually
 
 

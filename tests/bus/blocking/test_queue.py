@@ -13,8 +13,8 @@ from bus import Bus as AsyncBus
 from bus import BusError, MessageTooLarge, RequestFailed, RequestTimeout
 from bus.blocking import Bus
 from bus.blocking.direct import Direct
-from bus.envelope import unwrap
-from bus.log import message_of
+from bus.logs.log import message_of
+from bus.messages.envelope import unwrap
 from tests.bus.blocking.waiting import eventually
 
 

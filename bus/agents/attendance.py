@@ -1,0 +1,89 @@
+"""Attendance: being present as an agent for the length of a `with` block."""
+
+import logging
+import os
+import socket
+import time
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import anyio
+import msgspec
+
+from bus.errors import BusError, PresenceLost, ServerFull
+from bus.keys import check_name, check_names
+from bus.messages.envelope import new_id
+from bus.scope import background
+
+from .agent import Agent
+from .presence import Presence
+
+if TYPE_CHECKING:
+    from bus.bus import Bus
+
+log = logging.getLogger("argentbus.presence")
+
+
+@asynccontextmanager
+async def joined(
+    bus: "Bus",
+    agent_id: str,
+    *,
+    role: str | None,
+    capabilities: Iterable[str],
+    ttl: float,
+    takeover: bool,
+    shared: bool,
+    stall_after: float | None,
+    state: msgspec.Struct | type[msgspec.Struct] | None,
+) -> AsyncGenerator[Agent]:
+    """Be present as `agent_id` until the context ends. See `Bus.join`."""
+    if ttl < 0.1:
+        raise ValueError(f"a presence of {ttl:g} s cannot be refreshed in time: use 0.1 or more")
+    if stall_after is not None and stall_after <= 0:
+        raise ValueError(f"stall_after is {stall_after:g} s: it must be above 0")
+    presence = Presence(
+        instance=new_id(),
+        agent=check_name("agent", agent_id),
+        role=None if role is None else check_name("role", role),
+        capabilities=tuple(check_names("capability", capabilities)),
+        shared=shared,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        since=time.time(),
+        ttl=ttl,
+        stall_after=stall_after,
+        estate=bus.holdings.estate,
+    )
+    agent = Agent(bus, presence, state)
+    await bus.holdings.open()
+    try:
+        await bus.registry.join(presence, takeover=takeover)
+        bus.roll.enter(agent)
+        try:
+            await bus.registry.write_state(presence, agent.state)
+        except ServerFull as error:  # nobody is told, but it is here, and may be who makes room
+            log.warning("agent %s joined without a state: %s", agent_id, error)
+
+        async def watch() -> None:
+            await agent.lost.wait()
+            raise PresenceLost(
+                f"agent {agent_id} was taken over by another instance: this one must stop"
+            )
+
+        async with background(watch) as agent.tasks:
+            yield agent
+    finally:
+        # Whatever became of the join: a presence that stays behind would expire.
+        agent.leaving = True
+        bus.roll.enter(agent)
+        with anyio.CancelScope(shield=True), anyio.move_on_after(bus.link.reply_timeout):
+            await _leave(agent)
+
+
+async def _leave(agent: Agent) -> None:
+    try:
+        await agent.bus.roll.leave(agent)
+    except BusError as error:
+        log.warning("agent %s could not say goodbye (%s): it tries again", agent.id, error)

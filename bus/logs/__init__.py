@@ -1,0 +1,1 @@
+"""Logs: ordered streams that one reader at a time consumes and trims."""

@@ -1,0 +1,213 @@
+"""Logs: append-only streams with one reader at a time, that keeps its own position.
+
+A queue shares its messages among consumers and remembers what each has acknowledged. A log leaves
+that to its reader, who can so store its position in the same transaction as what it made of the
+entries, and apply each exactly once.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import anyio
+import msgspec
+from coredis.connection import BaseConnection
+
+from bus.errors import UndecodableMessage
+from bus.keys import check_name
+from bus.messages.envelope import Envelope, unwrap
+from bus.servers.script import Script
+
+if TYPE_CHECKING:
+    from bus.bus import Bus
+
+_TRIM: Final = Script("logs/trim")
+_REJECT: Final = Script("logs/reject")
+_LAST: Final = Script("logs/last")
+
+#: Dead letters kept for a log.
+MOST_DEAD: Final = 10_000
+
+#: Seconds for which a rejection is known, so that it is not repeated.
+REMEMBER_REJECTION: Final = 86_400
+
+
+class LogEntry(msgspec.Struct, frozen=True):
+    """One entry of a log.
+
+    Attributes:
+        id: Entry id, `<ms>-<n>`, growing along the log.
+        envelope: The message, or None where it is not one.
+        raw: The bytes as they stand in the log.
+        error: Why `envelope` is None.
+    """
+
+    id: str
+    envelope: Envelope | None
+    raw: bytes
+    error: str | None = None
+
+
+class Place(NamedTuple):
+    """Where an entry stands.
+
+    Attributes:
+        epoch: Of the stream: ids of two epochs do not compare.
+        entry_id: Empty where a connection broke before the reply and the retry found that the
+            entry had arrived: `Log.last_id` is then at or behind it.
+    """
+
+    epoch: str
+    entry_id: str
+
+
+class Log:
+    """One log of a namespace. Made by `Bus.log`."""
+
+    def __init__(self, bus: "Bus", name: str) -> None:
+        self.name = check_name("log", name)
+        self._bus = bus
+        self.key: Final = bus.keys.log(name)
+        self._epoch_key = f"{self.key}:epoch"
+        # What blocks needs a connection of its own; it is kept from one read to the next.
+        self._reader: BaseConnection | None = None
+        self._reading = anyio.Lock()
+
+    async def append(
+        self,
+        body: object,
+        *,
+        type: str | None = None,
+        sender: str | None = None,
+    ) -> str:
+        """Append `body`; return its entry id, once Redis has it. See `place` for errors."""
+        return (await self.place(body, type=type, sender=sender)).entry_id
+
+    async def place(
+        self,
+        body: object,
+        *,
+        type: str | None = None,
+        sender: str | None = None,
+    ) -> Place:
+        """Append `body`; return where it stands, once Redis has it.
+
+        Raises:
+            BusUnavailable: Redis could not be reached for as long as the bus is patient.
+            ServerRefused: Redis refused it.
+            MessageTooLarge: the encoded message is larger than the bus carries.
+        """
+        _, message = self._bus.wrap(self.key, body, sender=sender or self._bus.instance, type=type)
+        self._bus.check_size(message)
+        return Place(*await self._bus.appender.append(self.key, message, epoch_key=self._epoch_key))
+
+    async def read(
+        self, *, after: str = "0-0", limit: int = 1000, block: float | None = None
+    ) -> list[LogEntry]:
+        """Return up to `limit` entries behind the id `after`, in order.
+
+        Args:
+            after: Entry id; `0-0` is the beginning.
+            limit: Most entries.
+            block: Seconds to wait for an entry where there is none. None: do not wait.
+
+        Garbled entries are returned with their `error`.
+        """
+        if block is None:
+            result = await self._call("XREAD", "COUNT", limit, "STREAMS", self.key, after)
+            return _entries(result, self._unwrap)
+
+        async def blocking() -> Any:
+            if self._reader is None or not self._reader.usable:
+                self._reader = await self._bus.link.open_connection(self.key)
+            return await self._bus.link.ask(
+                self._reader,
+                b"XREAD",
+                b"COUNT",
+                limit,
+                b"BLOCK",
+                max(1, int(block * 1000)),
+                b"STREAMS",
+                self.key,
+                after,
+                timeout=block + self._bus.link.reply_timeout,
+                blocking=True,
+            )
+
+        async with self._reading:
+            return _entries(await self._bus.link.retrying(blocking), self._unwrap)
+
+    async def trim(self, *, through: str, epoch: str) -> int:
+        """Drop the entries up to and including `through`; return how many were dropped.
+
+        None is where the stream is of another epoch than `epoch` by now.
+        """
+        return int(await self._bus.link.run(_TRIM, [self.key, self._epoch_key], [through, epoch]))
+
+    async def reject(self, entry: LogEntry, *, reason: str) -> None:
+        """Copy `entry` to the log's dead letters, with the reason. Trimming it is another step.
+
+        Rejecting an entry again changes nothing.
+        """
+        dead = f"{self.key}:dead"
+        await self._bus.link.run(
+            _REJECT,
+            [dead, f"{dead}:{entry.id}"],
+            [entry.id, reason, MOST_DEAD, entry.raw, REMEMBER_REJECTION],
+        )
+
+    async def dead_length(self) -> int:
+        """How many dead letters there are."""
+        return int(await self._call("XLEN", f"{self.key}:dead"))
+
+    async def epoch(self) -> str:
+        """An id made with the stream, or an empty string where there is no stream yet.
+
+        Another epoch means that Redis lost the stream: entry ids of two epochs do not compare.
+        """
+        return (await self._call("GET", self._epoch_key) or b"").decode(errors="replace")
+
+    async def length(self) -> int:
+        """How many entries there are."""
+        return int(await self._call("XLEN", self.key))
+
+    async def last_id(self) -> str:
+        """Id of the newest entry ever appended, also where it was trimmed; `0-0` if none was."""
+        return str((await self._bus.link.run(_LAST, [self.key])).decode())
+
+    def _unwrap(self, raw: bytes) -> Envelope:
+        return self._bus.unwrap(self.key, raw)
+
+    async def _call(self, command: str, *args: str | int) -> Any:
+        return await self._bus.link.retrying(lambda: self._bus.link.call(command, *args))
+
+
+def _entries(result: Any, read: Callable[[bytes], Envelope] = unwrap) -> list[LogEntry]:
+    if not result:
+        return []
+    # RESP3 answers with a map of streams, RESP2 with a list of pairs.
+    streams = result.values() if isinstance(result, dict) else [pair[1] for pair in result]
+    return [_entry(row[0].decode(), row[1], read) for rows in streams for row in rows]
+
+
+def _entry(entry_id: str, fields: Any, read: Callable[[bytes], Envelope] = unwrap) -> LogEntry:
+    raw = message_of(fields)
+    if raw is None:
+        return LogEntry(
+            entry_id, None, msgspec.msgpack.encode(fields), "the entry has no field named e"
+        )
+    try:
+        return LogEntry(entry_id, read(raw), raw)
+    except UndecodableMessage as error:
+        return LogEntry(entry_id, None, raw, str(error))
+
+
+def message_of(fields: Any, field: bytes = b"e") -> bytes | None:
+    """The encoded envelope (or another field) among a stream entry's fields, or None."""
+    if isinstance(fields, dict):
+        return next((value for name, value in fields.items() if name == field), None)
+    if fields and fields[0] == field:
+        return bytes(fields[1])
+    for place in range(0, len(fields or ()), 2):
+        if fields[place] == field:
+            return bytes(fields[place + 1])
+    return None

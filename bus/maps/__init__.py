@@ -1,0 +1,1 @@
+"""Maps: shared state with versions."""

@@ -1,0 +1,34 @@
+"""Bodies: from and to the types that an application declares."""
+
+from collections.abc import Callable, Hashable
+from functools import lru_cache
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from bus.errors import UndecodableMessage
+
+from .envelope import Envelope
+
+T = TypeVar("T")
+
+
+@lru_cache(maxsize=1024)
+def _decoder(body_type: Hashable) -> Callable[[Any], Any]:
+    return msgspec.msgpack.Decoder(cast("Any", body_type)).decode
+
+
+def decode_body(envelope: Envelope, body_type: type[T]) -> T:
+    """Decode the body of `envelope` as `body_type` (a Struct, or any type msgspec knows).
+
+    Raises:
+        UndecodableMessage: the body is not of that type.
+    """
+    try:
+        return cast("T", _decoder(cast("Hashable", body_type))(envelope.body))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        name = getattr(body_type, "__name__", str(body_type))
+        raise UndecodableMessage(
+            f"the {ascii(envelope.type)[:80]} from {ascii(envelope.sender)[:80]} "
+            f"is not a {name}: {error}"
+        ) from error

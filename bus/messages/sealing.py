@@ -1,0 +1,56 @@
+"""Messages into envelopes and out of them, signed and verified as the bus was told to."""
+
+from typing import Any, Final
+
+from bus.errors import MessageTooLarge
+
+from .envelope import Envelope, unwrap, wrap
+from .signing import Signing
+
+
+class Sealing:
+    """What a bus signs with, in whose name, and what it asks of what it receives."""
+
+    def __init__(self, instance: str, signing: Signing | None, most_message_bytes: int) -> None:
+        self.instance: Final = instance
+        self.signing: Final = signing
+        self._most_message_bytes = most_message_bytes
+
+    def wrap(
+        self, destination: str, body: object, *, sender: str, **more: Any
+    ) -> tuple[str, bytes]:
+        """Put `body` into an envelope for a stream or channel, signed where this bus signs.
+
+        What is sent in the name of the bus instance itself, and not of an agent, is unsigned where
+        there is no secret for it. Raises as `envelope.wrap` does.
+        """
+        signing = self.signing
+        if signing is None:
+            return wrap(body, sender=sender, **more)
+        if sender == self.instance and signing.secret(sender) is None:
+            return wrap(body, sender=sender, **more)
+        return wrap(body, sender=sender, signing=signing, destination=destination, **more)
+
+    def unwrap(self, destination: str, raw: bytes, *, live: bool = False) -> Envelope:
+        """Read an envelope that arrived at a stream or channel.
+
+        Args:
+            live: Whether it has just been sent, if it is not a repetition.
+
+        Raises:
+            UndecodableMessage: it is not one.
+            SignatureRefused: signatures are required here, and its is not right.
+        """
+        envelope = unwrap(raw)
+        if self.signing is not None:
+            self.signing.verify(envelope, destination, live=live)
+        return envelope
+
+    def check_size(self, message: bytes) -> None:
+        """Raise `MessageTooLarge` where an encoded message is larger than this bus carries."""
+        if len(message) > self._most_message_bytes:
+            raise MessageTooLarge(
+                f"a message of {len(message):,} bytes is larger than the "
+                f"{self._most_message_bytes:,} this bus carries: store the content elsewhere, "
+                "and send where it is"
+            )

@@ -1,0 +1,1 @@
+"""Queues: work that is handled at least once."""

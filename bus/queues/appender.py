@@ -1,0 +1,203 @@
+"""Appending to streams: what waits at the same time travels in one script call, without a timer.
+
+While one call is under way, messages for the same stream gather; the next call takes them all. A
+lone message pays nothing for it, and under load the round trip is shared by hundreds. One call at
+a time keeps the order, and numbered messages (`lua/append.lua`, `lua/put.lua`) make a repeated call
+harmless, so a connection that breaks before the reply neither loses a message nor doubles one.
+
+The numbers are the stream's: they survive a restart of Redis as its data does, and a failover as
+the replica has them (a message and its number are written together, or neither). They do not
+survive what the caller does: one that was told `BusUnavailable`, or was started anew, and puts its
+message again, doubles it, unless it gave a dedupe id. Nor do they survive a day of silence of the
+producer, or an eviction, in the midst of a retry.
+"""
+
+from collections import deque
+from typing import Any, Final, NamedTuple
+
+import anyio
+from anyio.abc import TaskGroup
+from coredis.connection import BaseConnection
+
+from bus.errors import BusError, NotDurable
+from bus.messages.envelope import new_id
+from bus.servers.link import Link
+from bus.servers.script import Argument, Script
+
+from .bounds import FULL, WaitingLine
+from .durability import Durability
+
+_APPEND: Final = Script("queues/append")
+
+#: One call takes at most so many messages and (about) so many bytes.
+MOST_MESSAGES: Final = 500
+MOST_BYTES: Final = 1 << 20
+
+#: Seconds for which a stream remembers a producer that is silent.
+REMEMBER: Final = 86_400
+
+
+class Form(NamedTuple):
+    """How messages are appended: only those of one form share a call.
+
+    Attributes:
+        script: Takes the number of the first message, the seconds to remember the producer, the
+            options, and the messages' values.
+        keys: Of the script, without the producer's, which comes second.
+        options: None: a candidate epoch, a new one for each call.
+    """
+
+    script: Script
+    keys: tuple[str, ...]
+    options: tuple[Argument, ...] | None
+
+
+class _Batch:
+    __slots__ = ("count", "done", "error", "form", "reply", "size", "values")
+
+    def __init__(self, form: Form) -> None:
+        self.form = form
+        self.values: list[Argument] = []
+        self.count = 0
+        self.size = 0
+        self.done = anyio.Event()
+        self.reply: Any = ()
+        self.error: BusError | None = None
+
+
+class Lane:
+    """The messages on their way to one stream, with the same durability. Made by `Appender.lane`.
+
+    Attributes:
+        line: Those who wait for room in the stream.
+    """
+
+    def __init__(
+        self, link: Link, tasks: TaskGroup, producer: str, durability: Durability | None
+    ) -> None:
+        self._link = link
+        self._tasks = tasks
+        self._producer = producer
+        self._durability = durability
+        self._own: BaseConnection | None = None
+        self._number = 1
+        self._waiting: deque[_Batch] = deque()
+        self._busy = False
+        self.line = WaitingLine()
+
+    async def send(self, form: Form, size: int, *values: Argument) -> tuple[Any, int]:
+        """Append one message of `size` bytes; return the script's reply and its place in the call.
+
+        Whoever is cancelled while waiting does not take the message back.
+
+        Raises:
+            BusUnavailable: Redis could not be reached for as long as the bus is patient; the
+                message may be in the stream all the same.
+            ServerRefused: Redis refused it, and it is not in the stream.
+            NotDurable: it is in the stream, and not as safe as was asked for.
+        """
+        waiting = self._waiting
+        batch = waiting[-1] if waiting else None
+        if (
+            batch is None
+            or batch.count >= MOST_MESSAGES
+            or batch.size >= MOST_BYTES
+            or (batch.form is not form and batch.form != form)
+        ):
+            batch = _Batch(form)
+            waiting.append(batch)
+        place = batch.count
+        batch.values.extend(values)
+        batch.count += 1
+        batch.size += size
+        if not self._busy:
+            self._busy = True
+            self._tasks.start_soon(self._drain)
+        await batch.done.wait()
+        if batch.error is not None and not (
+            isinstance(batch.error, NotDurable) and batch.reply and batch.reply[place] == FULL
+        ):
+            raise batch.error
+        return batch.reply, place
+
+    async def _drain(self) -> None:
+        try:
+            while self._waiting:
+                await self._send(self._waiting.popleft())
+        finally:
+            self._busy = False
+
+    async def _send(self, batch: _Batch) -> None:
+        form = batch.form
+        keys = (form.keys[0], self._producer, *form.keys[1:])
+        options = (new_id(),) if form.options is None else form.options
+        args = (self._number, REMEMBER, *options, *batch.values)
+        self._number += batch.count
+        try:
+            if self._durability is None:
+                batch.reply = await self._link.run(form.script, keys, args)
+            else:
+                durability = self._durability
+                batch.reply, batch.error = await self._link.retrying(
+                    lambda: self._run_and_wait(form.script, keys, args, durability)
+                )
+        except BusError as error:
+            batch.error = error
+        except BaseException:
+            batch.error = BusError("the bus was closed while the message was on its way")
+            raise
+        finally:
+            batch.done.set()
+
+    async def _run_and_wait(
+        self,
+        script: Script,
+        keys: tuple[str, ...],
+        args: tuple[Argument, ...],
+        durability: Durability,
+    ) -> tuple[Any, NotDurable | None]:
+        # WAIT is about what this very connection wrote: the script and it must share one.
+        if self._own is None or not self._own.usable:
+            self._own = await self._link.open_connection(keys[0])
+        reply = await self._link.ask(
+            self._own, b"EVAL", script.text, len(keys), *keys, *args, blocking=True
+        )
+        return reply, await durability.wait(self._link, self._own)
+
+
+class Appender:
+    """Appends messages to streams, each once, in the order of the calls.
+
+    Args:
+        link: To the server.
+        tasks: Where the sending runs: a caller that is cancelled does not take others along.
+        producer: Name of this producer, never used by another.
+    """
+
+    def __init__(self, link: Link, tasks: TaskGroup, producer: str) -> None:
+        self._link = link
+        self._tasks = tasks
+        self._producer = producer
+        self._lanes: dict[tuple[str, Durability | None], Lane] = {}
+
+    def lane(self, stream: str, durability: Durability | None = None) -> Lane:
+        """The lane to `stream`: one for each durability, each with numbers of its own."""
+        lane = self._lanes.get((stream, durability))
+        if lane is None:
+            number = sum(1 for known, _ in self._lanes if known == stream)
+            producer = f"{stream}:producer:{self._producer}" + (f".{number}" if number else "")
+            lane = Lane(self._link, self._tasks, producer, durability)
+            self._lanes[stream, durability] = lane
+        return lane
+
+    async def append(
+        self, stream: str, message: bytes, *, epoch_key: str | None = None
+    ) -> tuple[str, str]:
+        """Append `message`; return the stream's epoch and the entry's id, once Redis has it.
+
+        The id is empty where a retry found that the message had arrived already. For errors see
+        `Lane.send`.
+        """
+        form = Form(_APPEND, (stream, epoch_key) if epoch_key else (stream,), None)
+        reply, place = await self.lane(stream).send(form, len(message), message)
+        return reply[0].decode(errors="replace"), reply[1 + place].decode()

@@ -1,0 +1,355 @@
+"""Consuming a stream as a member of a group: read ahead, reclaim, retry, settle."""
+
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+import anyio
+from coredis.connection import BaseConnection
+
+from bus.agents.heartbeat import Beat
+from bus.errors import BusError, ServerFull, ServerRefused, UndecodableMessage
+from bus.keys import QueueKeys
+from bus.logs.log import message_of
+from bus.messages.envelope import Envelope
+from bus.requests.handling import Cancellations
+from bus.requests.request import answer, answer_error, expired
+from bus.scope import background
+from bus.servers.link import AWAY, backoff
+
+from .deadletter import read_kills
+from .delivery import Delivery
+from .membership import Entry, Membership, Start
+from .prefetch import Prefetch
+from .rules import Rules
+from .schedule import fire
+from .settlement import Settlements
+
+if TYPE_CHECKING:
+    from bus.bus import Bus
+
+T = TypeVar("T")
+log = logging.getLogger("argentbus.queue")
+
+#: Seconds for which one read waits at the server.
+BLOCK: Final = 2.0
+
+#: Most seconds between two looks for retries that are due and consumers that are gone.
+TEND: Final = 0.5
+
+
+#: Seconds that noting the start of a delivery may take, before it is tried again.
+_NOTING: Final = 2.0
+
+
+class Consumer(Generic[T]):
+    """The deliveries of one consumer: iterate over it. Made by `Queue.consume`.
+
+    A message is delivered again when its handler fails, or when this consumer is dead (its
+    heartbeat is gone for its TTL); never because its handler is slow. The iteration ends after
+    `stop`.
+
+    Args:
+        decode: From envelope to body; raises `UndecodableMessage`.
+        prefetch: Most deliveries read ahead of the handler. 0: one is read when it is asked for, so
+            that none waits here while another consumer is idle.
+        ttl: Seconds without a heartbeat after which the consumer counts as dead.
+        handler_timeout: Seconds after which the block of a delivery is cancelled, or None.
+        start: Where the group starts if it does not exist yet.
+    """
+
+    def __init__(
+        self,
+        bus: "Bus",
+        keys: QueueKeys,
+        group: str,
+        decode: Callable[[Envelope], T],
+        *,
+        sender: str,
+        rules: Rules,
+        prefetch: int,
+        ttl: float,
+        handler_timeout: float | None = None,
+        start: Start = "beginning",
+    ) -> None:
+        if ttl <= 0 or (handler_timeout is not None and handler_timeout <= 0):
+            raise ValueError("ttl and handler_timeout must be above 0")
+        self._bus = bus
+        self._keys = keys
+        self._group = group.encode()
+        self._decode = decode
+        self._sender = sender
+        self._rules = rules
+        self._prefetch = Prefetch(prefetch)
+        self._ttl = ttl
+        self.name: Final = bus.new_consumer_name()
+        self.handler_timeout: Final = handler_timeout
+        self._membership = Membership(bus.link, keys, group, self.name, ttl=ttl, start=start)
+        self._fetching = anyio.CancelScope()
+        self._fetched = anyio.Event()
+        self._lapsed = False
+        self._full = False
+        self.cancellations = Cancellations(bus, keys.stream)
+        self.settlements = Settlements(
+            bus.link, keys, group, self.name, rules.max_deliveries, self._prefetch.held
+        )
+
+    # the caller's side
+
+    def __aiter__(self) -> "Consumer[T]":
+        return self
+
+    async def __anext__(self) -> Delivery[T]:
+        prefetch = self._prefetch
+        while prefetch.entries or await prefetch.arrival():
+            entry = prefetch.pop()
+            if entry.kills and not await self._may_start(entry):
+                continue
+            delivery = self._deliver(entry)
+            if delivery is not None:
+                return delivery
+        raise StopAsyncIteration
+
+    async def _may_start(self, entry: Entry) -> bool:
+        """Note that what consumers died of is handled again, so that the next death counts."""
+        started = None
+        try:
+            while started is None:
+                # Shielded: once it is noted, the delivery has to be handed over.
+                with anyio.move_on_after(_NOTING, shield=True):
+                    try:
+                        started = await self._membership.started(entry.id)
+                    except AWAY as error:
+                        log.debug("a delivery of %s has to wait: %r", self._keys.stream, error)
+                if started is None:
+                    await anyio.sleep(TEND)
+        finally:
+            if started is None:
+                self._prefetch.put_back(entry)
+        if not started:
+            self._prefetch.held.discard(entry.id)
+        return started
+
+    def _deliver(self, entry: Entry) -> Delivery[T] | None:
+        if len(entry.fields) > 2 and not self._is_ours(entry):
+            self.settlements.ack_later(entry.id)
+            return None
+        if entry.kills and len(read_kills(entry.kills)) >= self._rules.max_kills:
+            named = ", ".join(map(str, read_kills(entry.kills)))
+            reason = f"these consumers died with it, one after another: {named}"
+            log.error("buried entry %s of %s: %s", entry.id, self._keys.stream, reason)
+            self.settlements.bury_later(entry.id, entry.attempt - 1, reason, kills=entry.kills)
+            return None
+        raw = message_of(entry.fields)
+        try:
+            if raw is None:
+                raise UndecodableMessage("the entry has no field named e")
+            envelope = self._bus.unwrap(self._keys.stream, raw)
+            body = self._decode(envelope)
+        except UndecodableMessage as error:
+            log.warning("buried entry %s of %s: %s", entry.id, self._keys.stream, error)
+            self.settlements.bury_later(
+                entry.id, entry.attempt, str(error), kills=entry.kills, refused=True
+            )
+            return None
+        if expired(envelope) or self.cancellations.cancelled(envelope):
+            self.settlements.ack_later(entry.id)
+            return None
+        return Delivery(self, envelope, body, entry.id, entry.attempt, entry.kills)
+
+    def _is_ours(self, entry: Entry) -> bool:
+        """Whether the entry is for every group, or was replayed for this one."""
+        group = message_of(entry.fields, b"g")
+        return group is None or group == self._group
+
+    async def answer(self, request: Envelope, body: object) -> None:
+        """Reply to a request, in this consumer's name."""
+        await answer(self._bus, request, self._sender, body)
+
+    async def answer_error(self, request: Envelope, error: Exception) -> None:
+        """Reply to a request with an error."""
+        await answer_error(self._bus, request, self._sender, error)
+
+    async def failed(self, delivery: Delivery[T], envelope: Envelope, error: Exception) -> None:
+        """Deal with a handler that raised: tell who waits, or have it tried again."""
+        reason = f"{error.__class__.__name__}: {error}"
+        log.warning("handling %r failed: %s", delivery, reason, exc_info=error)
+        if envelope.reply_to is not None:
+            # Whoever asked is told, and decides; a retry would answer nobody.
+            self.settlements.ack_later(delivery.entry_id)
+            try:
+                await self.answer_error(envelope, error)
+            except BusError as unsent:
+                log.warning("the error was not sent to %s: %s", delivery.sender, unsent)
+        else:
+            self.settlements.retry_later(delivery, None, reason)
+
+    async def stop(self) -> None:
+        """Take no more deliveries, and hand those that were read ahead back at once.
+
+        Those in the hands of handlers are still to be settled; the consumer lives on for them.
+        """
+        self._fetching.cancel()
+        await self._fetched.wait()
+        self._prefetch.drop()
+        self._prefetch.close()
+        try:
+            await self._give_back_unheld(self._prefetch.held)
+        except BusError as error:
+            log.warning("%s could not hand deliveries back yet: %s", self.name, error)
+
+    async def keep_alive(self) -> None:
+        """Beat and settle, where the tasks that otherwise do were cancelled with the caller."""
+
+        async def beat() -> None:
+            while True:
+                try:
+                    await self._beat()
+                except (*AWAY, BusError) as error:
+                    log.debug("heartbeat failed: %r", error)
+                await anyio.sleep(self._ttl / 3)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(beat)
+            tasks.start_soon(self.settlements.run)
+
+    # the tasks
+
+    @asynccontextmanager
+    async def consuming(self) -> "AsyncGenerator[Consumer[T]]":
+        """Be a member of the group until the context ends; then hand back what is unhandled."""
+        await self._membership.enter()
+        beat = Beat(self._ttl / 3, self._beat)
+        consumers = self._keys.consumers(self._membership.group)
+        await self._bus.holdings.add_consumer(self.name, consumers)
+        self._bus.pump.add(beat)
+        try:
+            async with background(self._fetch, self.settlements.run):
+                yield self
+        finally:
+            self._bus.pump.remove(beat)
+            self._bus.holdings.remove(self.name)
+            self.cancellations.close()
+            with anyio.CancelScope(shield=True), anyio.move_on_after(self._bus.link.reply_timeout):
+                await self._close()
+
+    async def _close(self) -> None:
+        try:
+            await self.settlements.flush()
+            await self._give_back_unheld(set())
+            await self.settlements.trim()
+            await self._membership.leave()
+        except (*AWAY, BusError) as error:
+            log.warning(
+                "%s could not hand back its deliveries of %s (%s): they go to others in %g s",
+                self.name,
+                self._keys.stream,
+                error,
+                self._ttl,
+            )
+
+    async def _beat(self) -> None:
+        alive = await self._membership.beat()
+        self._lapsed = self._lapsed or (not alive and bool(self._prefetch.entries))
+
+    async def _fetch(self) -> None:
+        try:
+            with self._fetching:
+                async with background(self._read, self._tend):
+                    await anyio.sleep_forever()
+        finally:
+            self._fetched.set()
+
+    async def _read(self) -> None:
+        delays = backoff()
+        while True:
+            try:
+                async with self._bus.link.dedicated(self._keys.stream) as connection:
+                    # A reply that was lost with a connection left entries that nobody holds.
+                    await self._give_back_unheld(self._prefetch.held)
+                    while True:
+                        await self._prefetch.need()
+                        await self._read_once(connection)
+                        delays = backoff()
+            except AWAY as error:
+                log.debug("reading %s interrupted: %r", self._keys.stream, error)
+                await anyio.sleep(next(delays))
+            except ServerRefused as error:
+                await self._membership.heal(error)
+
+    async def _read_once(self, connection: BaseConnection) -> None:
+        result = await self._bus.link.ask(
+            connection,
+            b"XREADGROUP",
+            b"GROUP",
+            self._group,
+            self.name,
+            b"COUNT",
+            max(1, self._prefetch.room),
+            b"BLOCK",
+            int(BLOCK * 1000),
+            b"STREAMS",
+            self._keys.stream,
+            b">",
+            timeout=BLOCK + self._bus.link.reply_timeout,
+            blocking=True,
+        )
+        if result:
+            rows = result.values() if isinstance(result, dict) else [pair[1] for pair in result]
+            for entries in rows:
+                self._prefetch.receive(Entry(entry[0].decode(), entry[1]) for entry in entries)
+
+    async def _tend(self) -> None:
+        while True:
+            wait = TEND
+            try:
+                wait = await self._tend_once()
+            except AWAY as error:
+                log.debug("tending %s interrupted: %r", self._keys.stream, error)
+            except ServerFull as error:
+                await self._make_room(error)
+            except ServerRefused as error:
+                await self._membership.heal(error)
+            await anyio.sleep(wait)
+
+    async def _make_room(self, error: ServerFull) -> None:
+        """Drop what is done with: while there is no room, nothing else of tending can be done."""
+        if not self._full:
+            log.warning("retries and delays in %s have to wait: %s", self._keys.stream, error)
+        self._full = True
+        with contextlib.suppress(*AWAY):
+            await self.settlements.trim()
+
+    async def _tend_once(self) -> float:
+        """Take over what is due; return the seconds until the next look."""
+        if self._lapsed:
+            await self._start_over()
+        tended = await self._membership.tend(self._prefetch.room)
+        if tended.claimed:
+            self._prefetch.receive(tended.claimed)
+        for due in tended.schedules:
+            await fire(self._bus.link, self._keys, due)
+        self._full = False
+        await self.settlements.trim()
+        return TEND if tended.due_in is None else min(TEND, max(0.01, tended.due_in))
+
+    async def _start_over(self) -> None:
+        """Forget what was read ahead: while this process was suspended, it counted as dead."""
+        self._lapsed = False
+        stale = self._prefetch.drop()
+        log.warning(
+            "%s was without heartbeat for over %g s: gave %d deliveries of %s back",
+            self.name,
+            self._ttl,
+            len(stale),
+            self._keys.stream,
+        )
+        await self.settlements.give_back(stale, handled=False)
+
+    async def _give_back_unheld(self, held: set[str]) -> None:
+        """Return to the group what is pending here and not in `held`."""
+        pending = await self._membership.pending()
+        lost = [entry_id for entry_id in pending if entry_id not in held]
+        await self.settlements.give_back(lost, handled=False)

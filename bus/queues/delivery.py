@@ -1,0 +1,234 @@
+"""A delivery: one message in the hands of one consumer, to be settled once."""
+
+import logging
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import anyio
+
+from bus.errors import BusError
+from bus.messages.envelope import Envelope
+from bus.requests.handling import Handling
+
+from .deadletter import Kill, read_kills
+
+if TYPE_CHECKING:
+    from .consumer import Consumer
+
+T = TypeVar("T")
+log = logging.getLogger("argentbus.queue")
+
+
+class Delivery(Generic[T]):
+    """A message that this consumer is to handle.
+
+    As a context manager it acknowledges when the block ends well; when the block raises, it logs
+    the error and has the message delivered again later (or buried, after `max_deliveries`). Acks of
+    blocks are flushed together in the background; `await ack()` waits until Redis has it. Where the
+    consumer has a handler timeout, a block that takes longer is cancelled, and has failed. A block
+    that is cancelled from outside gives the message back at once. The block of a request is
+    cancelled when nobody waits for the reply any more, and then acknowledged.
+
+    Attributes:
+        body: The message.
+        type: Name of the body's type, as the sender said.
+        id: UUIDv7 of the message; the same on each delivery.
+        entry_id: Where it stands in the stream.
+        sender: Who sent it.
+        sent_at: By the sender's clock, in seconds since the epoch.
+        attempt: 1 for the first delivery.
+        evidence: The deaths as they are written in Redis; `kills` has them readably.
+        deadline: Seconds since the epoch after which the sender no longer waits, or None.
+    """
+
+    __slots__ = (
+        "_consumer",
+        "_envelope",
+        "_handling",
+        "_scope",
+        "_settled",
+        "attempt",
+        "body",
+        "entry_id",
+        "evidence",
+    )
+
+    def __init__(
+        self,
+        consumer: "Consumer[T]",
+        envelope: Envelope,
+        body: T,
+        entry_id: str,
+        attempt: int,
+        evidence: str = "",
+    ) -> None:
+        self._consumer = consumer
+        self._envelope = envelope
+        self._settled = False
+        self.body = body
+        self.entry_id = entry_id
+        self.attempt = attempt
+        self.evidence = evidence
+        self._handling: Handling | None = None
+        self._scope: anyio.CancelScope | None = None
+
+    @property
+    def id(self) -> str:
+        return self._envelope.id
+
+    @property
+    def type(self) -> str:
+        return self._envelope.type
+
+    @property
+    def sender(self) -> str:
+        return self._envelope.sender
+
+    @property
+    def sent_at(self) -> float:
+        return self._envelope.sent_at
+
+    @property
+    def deadline(self) -> float | None:
+        return self._envelope.deadline
+
+    @property
+    def is_request(self) -> bool:
+        """Whether the sender waits for a `reply`."""
+        return self._envelope.reply_to is not None
+
+    @property
+    def kills(self) -> tuple[Kill, ...]:
+        """The consumers that died with this message in hand, and when.
+
+        The first of them may have had it read ahead only.
+        """
+        return read_kills(self.evidence) if self.evidence else ()
+
+    @property
+    def failures(self) -> int:
+        """What counts against `max_deliveries` if this attempt fails: deaths do not."""
+        return self.attempt - len(self.kills)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Delivery {self.type} {self.id} from {self.sender}, attempt {self.attempt}"
+            f"{', settled' if self._settled else ''}>"
+        )
+
+    async def ack(self) -> None:
+        """Acknowledge: the message is done with. Returns once Redis has it.
+
+        Raises:
+            BusError: the delivery is settled already.
+            DeliveryLost: in a queue that keeps an order, another consumer has it by now.
+            BusUnavailable: Redis could not be reached; it goes on being tried.
+        """
+        self._settle()
+        await self._consumer.settlements.ack(self.entry_id)
+
+    async def nack(self, delay: float | None = None) -> None:
+        """Have the message delivered again, to any consumer of the group.
+
+        Args:
+            delay: Seconds until then. None: a backoff that grows with the attempts.
+
+        Raises:
+            BusError: the delivery is settled already.
+        """
+        self._settle()
+        await self._consumer.settlements.retry(self, delay, "nacked")
+
+    async def reject(self, reason: str) -> None:
+        """Bury the message among the dead letters, with the reason.
+
+        Raises:
+            BusError: the delivery is settled already.
+        """
+        self._settle()
+        await self._consumer.settlements.bury(self, reason)
+
+    async def reply(self, body: object) -> None:
+        """Answer a request. Where nobody waits any more, nothing happens.
+
+        Raises:
+            BusError: this message is not a request.
+            BusUnavailable: Redis could not be reached.
+        """
+        if self._envelope.reply_to is None:
+            raise BusError(f"the {self.type} from {self.sender} is not a request: nobody waits")
+        if self._envelope.deadline is None or self._envelope.deadline > time.time():
+            await self._consumer.answer(self._envelope, body)
+        if self._handling is not None:
+            self._handling.replied()
+
+    async def reply_error(self, error: Exception) -> None:
+        """Answer a request with an error, which whoever waits gets as `RequestFailed`.
+
+        Raises:
+            BusUnavailable: Redis could not be reached.
+        """
+        await self._consumer.answer_error(self._envelope, error)
+
+    async def __aenter__(self) -> "Delivery[T]":
+        if self.is_request:
+            try:
+                self._handling = await self._consumer.cancellations.handling(self._envelope)
+            except BaseException:
+                self._settled = True
+                self._consumer.settlements.return_later(self.entry_id)
+                raise
+            self._handling.enter()
+        timeout = self._consumer.handler_timeout
+        if timeout is not None:
+            self._scope = anyio.CancelScope(deadline=anyio.current_time() + timeout)
+            self._scope.__enter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: object,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        settlements = self._consumer.settlements
+        timed_out = self._leave_scope(exc, traceback)
+        if timed_out:
+            exc = TimeoutError(f"not handled within {self._consumer.handler_timeout:g} s")
+        given_up = self._leave_handling(None if timed_out else exc, traceback)
+        if self._settled:
+            if timed_out:
+                log.warning("%r was cancelled: %s", self, exc)
+            return timed_out or given_up
+        self._settled = True
+        if given_up:
+            settlements.ack_later(self.entry_id)
+            return True
+        if exc is None:
+            settlements.ack_later(self.entry_id)
+            return False
+        if not isinstance(exc, Exception):
+            # Cancelled: the message goes back at once, for whoever is still at work.
+            settlements.return_later(self.entry_id)
+            return False
+        await self._consumer.failed(self, self._envelope, exc)
+        return True
+
+    def _leave_scope(self, exc: BaseException | None, traceback: TracebackType | None) -> bool:
+        """Return whether the handler took too long."""
+        if self._scope is None:
+            return False
+        self._scope.__exit__(None if exc is None else exc.__class__, exc, traceback)
+        return self._scope.cancelled_caught
+
+    def _leave_handling(self, exc: BaseException | None, traceback: TracebackType | None) -> bool:
+        """Return whether the handler was cancelled because nobody waits for its reply."""
+        if self._handling is None:
+            return False
+        return self._handling.exit(None if exc is None else exc.__class__, exc, traceback)
+
+    def _settle(self) -> None:
+        if self._settled:
+            raise BusError(f"{self!r} was settled before: ack, nack or reject it once")
+        self._settled = True

@@ -1,0 +1,88 @@
+"""How safe a message has to be before its put returns: asked for, put by put."""
+
+from typing import Any, Final
+
+import msgspec
+from coredis.connection import BaseConnection
+
+from bus.errors import NotDurable, ServerRefused, UnsupportedServer
+from bus.servers.link import Link
+
+#: The first version that has WAITAOF.
+_WAITAOF: Final = (7, 2)
+
+
+class Durability(msgspec.Struct, frozen=True, kw_only=True):
+    """What a put waits for. Use `FSYNCED` or `replicated(n)`.
+
+    Redis is asked to wait, on a connection of its own: puts without a wish do not stall, and those
+    with the same wish share the waits. What is promised is what Redis's WAIT and WAITAOF promise:
+    so many copies existed when the put returned. A failover may still choose a replica that was not
+    among them; ask for as many as there are, or for a majority with Sentinel, where that matters.
+
+    Attributes:
+        fsynced: Whether the server must have it in its append-only file, on disk.
+        replicas: How many replicas must have it: in memory, or on disk where `fsynced`.
+        timeout: Seconds to wait for that, once the message is in the stream.
+    """
+
+    fsynced: bool = False
+    replicas: int = 0
+    timeout: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.replicas < 0 or self.timeout <= 0 or not (self.fsynced or self.replicas):
+            raise ValueError("a durability is `fsynced`, or at least 1 replica; timeout above 0")
+
+    def check(self, link: Link) -> None:
+        """Raise `UnsupportedServer` where the server cannot be asked for this."""
+        if self.fsynced and link.server_version < _WAITAOF:
+            version = ".".join(str(n) for n in link.server_version)
+            raise UnsupportedServer(
+                f"the server at {link.address} is {version}: `fsynced` needs WAITAOF, which Redis "
+                "has from 7.2 on; put without it, or with `replicated(n)`"
+            )
+
+    async def wait(self, link: Link, connection: BaseConnection) -> NotDurable | None:
+        """Wait for what was last written on `connection`; return what is amiss.
+
+        Raises one of `TRANSIENT` when the connection breaks.
+        """
+        command: tuple[bytes | int, ...] = (
+            (b"WAITAOF", 1, self.replicas) if self.fsynced else (b"WAIT", self.replicas)
+        )
+        try:
+            reply: Any = await link.ask(
+                connection,
+                bytes(command[0]),
+                *command[1:],
+                max(1, int(self.timeout * 1000)),
+                timeout=self.timeout + link.reply_timeout,
+                blocking=True,
+            )
+        except ServerRefused as error:
+            return NotDurable(f"the message is in the stream, but cannot be waited for: {error}")
+        local, replicas = reply if self.fsynced else (1, reply)
+        if local >= 1 and replicas >= self.replicas:
+            return None
+        had = "the server has it on disk" if self.fsynced and local else "not on the server's disk"
+        return NotDurable(
+            f"within {self.timeout:g} s {replicas} of {self.replicas} replicas had the message"
+            + (f", {had}" if self.fsynced else "")
+            + ": it is in the stream nevertheless, and will be delivered; do not put it again",
+            fsynced=bool(self.fsynced and local),
+            replicas=replicas,
+        )
+
+
+#: The server has fsynced its append-only file (WAITAOF 1 0; Redis 7.2 or newer).
+FSYNCED: Final = Durability(fsynced=True)
+
+
+def replicated(replicas: int, *, fsynced: bool = False, timeout: float = 5.0) -> Durability:
+    """A durability of so many replicas (WAIT; with `fsynced` WAITAOF, on their disks and ours).
+
+    Args:
+        timeout: Seconds to wait for them, once the message is in the stream.
+    """
+    return Durability(fsynced=fsynced, replicas=replicas, timeout=timeout)

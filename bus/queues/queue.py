@@ -1,0 +1,323 @@
+"""Queues: streams whose messages are shared among the consumers of a group. At least once."""
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+import anyio
+
+from bus.keys import QueueKeys, check_name
+from bus.messages.codec import decode_body
+from bus.messages.envelope import Envelope
+
+from . import schedule, statistics
+from .consumer import Consumer
+from .deadletter import DeadLetter, DeadLetters
+from .durability import Durability
+from .inlet import Inlet, due_at
+from .membership import Start
+from .rules import Rules
+from .schedule import Schedule
+from .statistics import QueueStatistics
+from .worker import Handler, Worker
+
+if TYPE_CHECKING:
+    from bus.bus import Bus
+
+T = TypeVar("T")
+
+
+class Queue(Generic[T]):
+    """A named queue of messages of one type. Made by `Bus.queue`.
+
+    Each message goes to one consumer of each group, at least once. It leaves the stream when every
+    group has acknowledged it or given it up; a group made later begins with what is there then.
+
+    Args:
+        base: Key of its stream.
+        decode: From envelope to body; raises `UndecodableMessage`.
+        listed: Whether `Bus.queues` is to name it.
+    """
+
+    def __init__(
+        self,
+        bus: "Bus",
+        name: str,
+        base: str,
+        decode: Callable[[Envelope], T],
+        *,
+        sender: str,
+        rules: Rules | None = None,
+        listed: bool = False,
+    ) -> None:
+        self.name = name
+        self.rules: Final = rules or Rules()
+        self._bus = bus
+        self._keys = QueueKeys(base)
+        self._decode = decode
+        self._sender = sender
+        self._announced = not listed
+        self._dead = DeadLetters(bus.link, self._keys)
+        self._inlet = Inlet(bus, name, self._keys, self.rules)
+
+    @property
+    def base(self) -> str:
+        """Key of its stream."""
+        return self._keys.stream
+
+    async def put(
+        self,
+        body: T,
+        *,
+        key: str | None = None,
+        dedupe: str | None = None,
+        delay: float = 0.0,
+        at: datetime | None = None,
+        durability: Durability | None = None,
+    ) -> str:
+        """Put a message; return its id (UUIDv7) once Redis has it.
+
+        A put over a connection that breaks is repeated, which neither doubles the message nor
+        changes its place among this bus's puts. A caller who is cancelled does not take it back.
+
+        Args:
+            key: In an ordered queue, what is to be handled one by one, in the order of the puts.
+            dedupe: For a day, puts with the same `dedupe` are one: the first one's id is returned.
+            delay: Seconds until it may be delivered.
+            at: When it may be delivered, by the server's clock, instead of a delay.
+            durability: How safe it has to be before this returns; by default as safe as Redis's
+                own settings make it. See `FSYNCED` and `replicated`.
+
+        Raises:
+            BusUnavailable: Redis could not be reached for as long as the bus is patient; the
+                message may have been put.
+            ServerRefused: Redis refused it (out of memory, no permission).
+            MessageTooLarge: the encoded message is larger than the bus, or the queue, carries.
+            QueueFull: the queue is bounded, has no room, and does not wait; nothing was put.
+            NotDurable: it was put, and was not as safe in time as asked for.
+            UnsupportedServer: the server is too old for that durability; nothing was put.
+            ValueError: a key in a queue without order, a delay beside `at`, or an `at` without a
+                time zone.
+        """
+        message_id, message = self._bus.wrap(self.base, body, sender=self._sender)
+        if not self._announced:
+            await self._announce()
+        if dedupe is None and key is None and at is None and not delay:
+            await self._inlet.put(message, durability)
+            return message_id
+        return await self._inlet.put_specially(
+            message,
+            message_id,
+            key=key,
+            dedupe=dedupe,
+            due=due_at(delay, at),
+            durability=durability,
+        )
+
+    async def put_message(self, message: bytes) -> None:
+        """Put an encoded envelope."""
+        if not self._announced:
+            await self._announce()
+        await self._inlet.put(message, None)
+
+    @asynccontextmanager
+    async def consume(
+        self,
+        group: str,
+        *,
+        prefetch: int = 100,
+        ttl: float | None = None,
+        handler_timeout: float | None = None,
+        start: Start = "beginning",
+    ) -> AsyncGenerator[Consumer[T]]:
+        """Join the consumer group `group`, and leave it with the context.
+
+        Each message goes to one consumer of each group. What was read ahead and not handled when
+        the context ends goes back at once.
+
+        Args:
+            prefetch: Most deliveries read ahead of the handler. 0: none, for handlers that take
+                long: a message never waits behind one of them while another consumer is idle.
+            ttl: Seconds without a heartbeat after which this consumer's deliveries go to others;
+                by default the bus's.
+            handler_timeout: Seconds after which the block `async with delivery` is cancelled, which
+                counts as a failed attempt. None: a handler may take as long as it likes.
+            start: Where the group starts if this makes it: at the `beginning` of what is in the
+                stream, or at its `end`.
+
+        Raises:
+            BusUnavailable: Redis could not be reached at the start. Later the consumer waits.
+        """
+        consumer = Consumer(
+            self._bus,
+            self._keys,
+            check_name("consumer group", group),
+            self._decode,
+            sender=self._sender,
+            rules=self.rules,
+            prefetch=prefetch,
+            ttl=self._bus.ttl if ttl is None else ttl,
+            handler_timeout=handler_timeout,
+            start=start,
+        )
+        if not self._announced:
+            await self._announce()
+        async with consumer.consuming():
+            yield consumer
+
+    async def work(
+        self,
+        group: str,
+        handler: Handler[T],
+        *,
+        concurrency: int = 10,
+        drain: float = 30.0,
+        stop: anyio.Event | None = None,
+        prefetch: int | None = None,
+        ttl: float | None = None,
+        handler_timeout: float | None = None,
+        start: Start = "beginning",
+    ) -> None:
+        """Run `handler(delivery)` for each message of the group, until cancelled or `stop` is set.
+
+        Its return acknowledges, its exception has the message tried again, as in
+        `async with delivery`. At the end it drains: what was read ahead goes back at once, handlers
+        under way have `drain` seconds to finish and are then cancelled, their messages given back.
+        A handler under way may go on using the bus meanwhile.
+
+        Args:
+            concurrency: Handlers at a time.
+            drain: Seconds.
+            prefetch: Most deliveries read ahead; by default as many as there are handlers.
+
+        For the rest, and errors, see `consume`.
+        """
+        async with self.consume(
+            group,
+            prefetch=concurrency if prefetch is None else prefetch,
+            ttl=ttl,
+            handler_timeout=handler_timeout,
+            start=start,
+        ) as consumer:
+            await Worker(consumer, handler, concurrency=concurrency, drain=drain).run(stop)
+
+    # by the clock
+
+    async def schedule(
+        self, name: str, cron: str, body: T, *, tz: str = "UTC", key: str | None = None
+    ) -> None:
+        """Put `body` at each slot of a cron expression, from now on, as long as Redis keeps it.
+
+        Any live consumer of the queue sees to it; each slot is put once, whatever breaks. Slots
+        that passed while there was none are put once, late, however many they were. Stating the
+        same schedule again changes its body, and not when it is next due. Such messages enter a
+        bounded queue also where it is full.
+
+        Args:
+            name: Of the schedule in this queue; one of the same name is replaced.
+            cron: Such as `0 9 * * 1-5`; with six fields the first is the second.
+            tz: Name of the time zone in which that is meant.
+            key: As in `put`.
+
+        Raises:
+            InvalidSchedule: `cron` or `tz` is not one, or has no slot to come.
+        """
+        check_name("schedule", name)
+        if key is not None:
+            self._inlet.check_key(key)
+        if not self._announced:
+            await self._announce()
+        await schedule.keep(
+            self._bus.link, self._keys, name, cron, body, tz=tz, key=key, sender=self._sender
+        )
+
+    async def unschedule(self, name: str) -> bool:
+        """Forget a schedule; return whether there was one."""
+        return await schedule.drop(self._bus.link, self._keys, check_name("schedule", name))
+
+    async def schedules(self) -> list[Schedule]:
+        """The schedules of this queue, by name."""
+        return await schedule.kept(self._bus.link, self._keys)
+
+    # looking into it
+
+    async def statistics(self) -> QueueStatistics:
+        """Count what is in the queue, all at one moment."""
+        return await statistics.count(self._bus.link, self._keys, self.name)
+
+    async def dead_letters(self, *, limit: int = 100, after: str = "-") -> list[DeadLetter]:
+        """List dead letters, the oldest first. The last 100,000 are kept.
+
+        Args:
+            limit: Most of them.
+            after: Id of the last one seen, for the next page.
+        """
+        return await self._dead.page(limit=limit, after=after)
+
+    async def dead_letter(self, dead_id: str) -> DeadLetter | None:
+        """The dead letter with this id, or None where there is none (any more)."""
+        return await self._dead.find(dead_id)
+
+    async def replay(self, *dead_ids: str) -> int:
+        """Put dead letters back into the queue, each for the group that gave it up and no other.
+
+        It enters as a new message would, with its attempts counted anew; under a key, behind
+        those of its key that wait. Each is moved atomically: it is in one of the two places. One
+        whose group was deleted waits until that group is consumed again.
+
+        Returns:
+            How many there were. Over a connection that breaks it may be less than were moved.
+
+        Raises:
+            InvalidName: one of them is not an id.
+        """
+        return await self._dead.replay(dead_ids)
+
+    async def replay_all(self, *, group: str | None = None) -> int:
+        """Replay all dead letters there are now (of one group, if asked); return their number."""
+        return await self._dead.replay(await self._dead.ids(group=group))
+
+    async def purge(self, *dead_ids: str) -> int:
+        """Drop dead letters for good; return how many there were.
+
+        Raises:
+            InvalidName: one of them is not an id.
+        """
+        return await self._dead.purge(dead_ids)
+
+    async def purge_all(self, *, group: str | None = None) -> int:
+        """Purge all dead letters there are now (of one group, if asked); return their number."""
+        return await self._dead.purge(await self._dead.ids(group=group))
+
+    async def delete_group(self, group: str) -> bool:
+        """Delete a consumer group, and with it what it had not handled; return whether there was.
+
+        A group that nobody consumes any more keeps messages from leaving the stream.
+        """
+        check_name("consumer group", group)
+        call, keys = self._bus.link.call, self._keys
+        deleted = await self._bus.link.retrying(
+            partial(call, "XGROUP", "DESTROY", keys.stream, group)
+        )
+        gone = (keys.retry(group), keys.consumers(group), keys.kills(group), keys.watch(group))
+        await self._bus.link.retrying(partial(call, "DEL", *gone))
+        return bool(deleted)
+
+    async def _announce(self) -> None:
+        await self._bus.announce_queue(self.name)
+        self._announced = True
+
+
+def body_decoder(body_type: type[T]) -> Callable[[Envelope], T]:
+    """Decode every body as `body_type`."""
+    return lambda envelope: decode_body(envelope, body_type)
+
+
+def choosing_decoder(types: Mapping[str, Any]) -> Callable[[Envelope], Any]:
+    """Decode each body as the type that `types` has for the envelope's type name.
+
+    Bodies of other types are decoded as plain data.
+    """
+    return lambda envelope: decode_body(envelope, types.get(envelope.type, object))

@@ -1,0 +1,259 @@
+"""Settling deliveries: acks, retries and burials of one consumer, flushed together."""
+
+import logging
+import random
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import anyio
+
+from bus.errors import BusUnavailable, DeliveryLost, ServerRefused
+from bus.keys import QueueKeys
+from bus.servers.link import Link
+from bus.servers.script import Script
+
+if TYPE_CHECKING:
+    from .delivery import Delivery
+
+_ACK: Final = Script("queues/ack", "queues/entries")
+_RETRY: Final = Script("queues/retry")
+_BURY: Final = Script("queues/bury", "queues/entries")
+
+log = logging.getLogger("argentbus.queue")
+
+#: Acks that travel in one call (Lua's `unpack` takes no more than about 8000 values).
+MOST_ACKS: Final = 1000
+
+#: Burials that travel in one call: each copies a message.
+MOST_BURIALS: Final = 100
+
+#: Dead letters kept for a queue; the oldest go first.
+MOST_DEAD: Final = 100_000
+
+
+def retry_delay(attempt: int, first: float = 0.5, most: float = 60.0) -> float:
+    """Seconds until the delivery after `attempt`: doubling, capped, with up to half jitter."""
+    return min(most, first * 2.0 ** min(attempt - 1, 30)) * random.uniform(0.5, 1.0)  # noqa: S311
+
+
+class _Burial(NamedTuple):
+    entry_id: str
+    attempt: int
+    reason: str
+    kills: str
+    refused: bool
+
+
+class _Batch:
+    __slots__ = ("acks", "burials", "done", "error", "lost", "retries", "returns")
+
+    def __init__(self) -> None:
+        self.acks: list[str] = []
+        self.returns: list[str] = []
+        self.retries: list[tuple[str, float]] = []
+        self.burials: list[_Burial] = []
+        self.lost: set[str] = set()
+        self.done = anyio.Event()
+        self.error: Exception | None = None
+
+    @property
+    def empty(self) -> bool:
+        return not (self.acks or self.returns or self.retries or self.burials)
+
+    def entry_ids(self) -> Iterator[str]:
+        """All that the batch settles."""
+        yield from self.acks
+        yield from self.returns
+        yield from (entry_id for entry_id, _ in self.retries)
+        yield from (burial.entry_id for burial in self.burials)
+
+
+class Settlements:
+    """What a consumer has settled and Redis may not know yet.
+
+    Args:
+        max_deliveries: After so many, a retry becomes a burial.
+        held: Entry ids that this consumer answers for; settled ones are removed from it.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        keys: QueueKeys,
+        group: str,
+        consumer: str,
+        max_deliveries: int,
+        held: set[str],
+    ) -> None:
+        self._link = link
+        self._keys = keys
+        self._group = group
+        self._consumer = consumer
+        self._max_deliveries = max_deliveries
+        self._held = held
+        self._open = _Batch()
+        self._unsent: deque[_Batch] = deque()
+        self._work = anyio.Event()
+        self._untrimmed = 0
+        self._lock = anyio.Lock()
+
+    # what a delivery calls
+
+    def ack_later(self, entry_id: str) -> None:
+        # The first one of a batch has set it: on the hot path, not once more for each.
+        acks = self._open.acks
+        if not acks:
+            self._work.set()
+        acks.append(entry_id)
+
+    def return_later(self, entry_id: str) -> None:
+        self._open.returns.append(entry_id)
+        self._work.set()
+
+    def bury_later(
+        self,
+        entry_id: str,
+        attempt: int,
+        reason: str,
+        *,
+        kills: str = "",
+        refused: bool = False,
+    ) -> None:
+        self._open.burials.append(_Burial(entry_id, attempt, reason, kills, refused))
+        self._work.set()
+
+    def retry_later(self, delivery: "Delivery[Any]", delay: float | None, reason: str) -> None:
+        failures = delivery.failures
+        if failures >= self._max_deliveries:
+            reason = f"{reason} (attempt {delivery.attempt}, the last)"
+            self.bury_later(delivery.entry_id, delivery.attempt, reason, kills=delivery.evidence)
+            return
+        delay = retry_delay(failures) if delay is None else delay
+        self._open.retries.append((delivery.entry_id, delay))
+        self._work.set()
+
+    async def ack(self, entry_id: str) -> None:
+        self.ack_later(entry_id)
+        batch = self._open
+        await self._confirmed(batch)
+        if entry_id in batch.lost:
+            raise DeliveryLost(
+                f"entry {entry_id} of {self._keys.stream} is in another consumer's hands: this one "
+                "was without heartbeat for longer than its TTL, and taken for dead"
+            )
+
+    async def retry(self, delivery: "Delivery[Any]", delay: float | None, reason: str) -> None:
+        self.retry_later(delivery, delay, reason)
+        await self._confirmed(self._open)
+
+    async def bury(self, delivery: "Delivery[Any]", reason: str) -> None:
+        self.bury_later(delivery.entry_id, delivery.attempt, reason, kills=delivery.evidence)
+        await self._confirmed(self._open)
+
+    async def _confirmed(self, batch: _Batch) -> None:
+        await batch.done.wait()
+        if batch.error is not None:
+            raise batch.error
+
+    # flushing
+
+    async def run(self) -> None:
+        """Flush whatever is settled, as soon as the call before is through."""
+        while True:
+            await self._work.wait()
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Send what is settled. What Redis refuses for good is logged, and stays pending there.
+
+        What is not sent when this is cancelled is sent by the next flush.
+        """
+        async with self._lock:
+            if not self._open.empty:
+                self._unsent.append(self._open)
+                self._open = _Batch()
+            self._work = anyio.Event()
+            while self._unsent:
+                batch = self._unsent[0]
+                try:
+                    await self._send(batch)
+                except ServerRefused as error:
+                    batch.error = error
+                    log.warning("settling deliveries of %s failed: %s", self._keys.stream, error)
+                except BusUnavailable as error:
+                    batch.error = error
+                    log.warning(
+                        "settling deliveries of %s is put off: %s", self._keys.stream, error
+                    )
+                    batch.done.set()
+                    self._work.set()
+                    return
+                self._unsent.popleft()
+                self._held.difference_update(batch.entry_ids())
+                batch.done.set()
+
+    async def trim(self) -> None:
+        """Drop from the stream what every group is done with, if anything was acked lately."""
+        if self._untrimmed:
+            self._untrimmed = 0
+            await self._run_ack([], trim=True)
+
+    async def give_back(self, entry_ids: Iterable[str], *, handled: bool) -> None:
+        """Have deliveries of this consumer delivered again to the group, now."""
+        await self._retry([(entry_id, 0.0) for entry_id in entry_ids], handled=handled)
+
+    async def _retry(self, retries: Sequence[tuple[str, float]], *, handled: bool) -> None:
+        for start in range(0, len(retries), MOST_ACKS):
+            pairs = [
+                word
+                for entry_id, delay in retries[start : start + MOST_ACKS]
+                for word in (entry_id, int(delay * 1000))
+            ]
+            await self._link.run(
+                _RETRY,
+                [self._keys.stream, self._keys.retry(self._group)],
+                [self._group, self._consumer, int(handled), *pairs],
+            )
+
+    async def _run_ack(self, entry_ids: list[str], *, trim: bool) -> set[str]:
+        keys = self._keys
+        lost = await self._link.run(
+            _ACK,
+            [keys.stream, keys.counts, keys.lanes, keys.kills(self._group)],
+            [self._group, self._consumer, keys.lane, int(trim), *entry_ids],
+        )
+        return {entry_id.decode() for entry_id in lost}
+
+    async def _send(self, batch: _Batch) -> None:
+        for start in range(0, len(batch.acks), MOST_ACKS):
+            ids = batch.acks[start : start + MOST_ACKS]
+            self._untrimmed += len(ids)
+            trim = self._untrimmed >= MOST_ACKS
+            if trim:
+                self._untrimmed = 0
+            batch.lost |= await self._run_ack(ids, trim=trim)
+        await self._retry([*((one, 0.0) for one in batch.returns), *batch.retries], handled=True)
+        for start in range(0, len(batch.burials), MOST_BURIALS):
+            await self._bury(batch.burials[start : start + MOST_BURIALS])
+
+    async def _bury(self, burials: list[_Burial]) -> None:
+        keys, group = self._keys, self._group
+        words = [
+            word
+            for one in burials
+            for word in (one.entry_id, one.reason[:2000], one.attempt, one.kills, int(one.refused))
+        ]
+        await self._link.run(
+            _BURY,
+            [
+                keys.stream,
+                keys.dead,
+                keys.retry(group),
+                keys.kills(group),
+                keys.counts,
+                keys.lanes,
+            ],
+            [group, keys.lane, MOST_DEAD, *words],
+        )
+        self._untrimmed += len(burials)

@@ -1,0 +1,81 @@
+"""A worker: handles a consumer's deliveries, several at a time, and drains when it is to end."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Generic, TypeVar
+
+import anyio
+from anyio.abc import TaskStatus
+
+from bus.scope import background
+
+from .consumer import Consumer
+from .delivery import Delivery
+
+T = TypeVar("T")
+Handler = Callable[[Delivery[T]], Awaitable[Any]]
+log = logging.getLogger("argentbus.queue")
+
+
+class Worker(Generic[T]):
+    """Runs `handler` for the deliveries of `consumer`. See `Queue.work`.
+
+    Args:
+        concurrency: Handlers at a time.
+        drain: Seconds that handlers have to finish, once the worker is to end.
+    """
+
+    def __init__(
+        self, consumer: Consumer[T], handler: Handler[T], *, concurrency: int, drain: float
+    ) -> None:
+        if concurrency < 1 or drain < 0:
+            raise ValueError("concurrency must be at least 1, drain at least 0")
+        self._consumer = consumer
+        self._handler = handler
+        self._concurrency = concurrency
+        self._drain_time = drain
+        self._idle: Final = anyio.Event()
+
+    async def run(self, stop: anyio.Event | None) -> None:
+        """Work until cancelled, or until `stop` is set; then drain."""
+        async with background() as tasks:
+            handlers: anyio.CancelScope = await tasks.start(self._handle_all)
+            try:
+                if stop is None:
+                    await self._idle.wait()
+                else:
+                    await stop.wait()
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await self._drain(handlers)
+
+    async def _handle_all(self, *, task_status: TaskStatus[anyio.CancelScope]) -> None:
+        # Shielded: cancelling the worker lets handlers finish. `_drain` ends them.
+        with anyio.CancelScope(shield=True) as scope:
+            try:
+                async with anyio.create_task_group() as tasks:
+                    for _ in range(self._concurrency):
+                        tasks.start_soon(self._handle_one_by_one)
+                    task_status.started(scope)
+            finally:
+                self._idle.set()
+
+    async def _handle_one_by_one(self) -> None:
+        async for delivery in self._consumer:
+            async with delivery:
+                await self._handler(delivery)
+
+    async def _drain(self, handlers: anyio.CancelScope) -> None:
+        # The tasks that beat and settle may have been cancelled with us.
+        async with background(self._consumer.keep_alive):
+            await self._consumer.stop()
+            with anyio.move_on_after(self._drain_time):
+                await self._idle.wait()
+            if not self._idle.is_set():
+                log.warning(
+                    "handlers did not finish within %g s: cancelled, their messages go back",
+                    self._drain_time,
+                )
+                handlers.cancel()
+                await self._idle.wait()
+            await self._consumer.settlements.flush()

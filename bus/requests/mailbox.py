@@ -1,0 +1,93 @@
+"""What reaches one bus instance personally: replies to its requests, wake-ups of its waiters."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import anyio
+
+from bus.errors import UndecodableMessage
+from bus.messages.envelope import Envelope
+
+if TYPE_CHECKING:
+    from bus.bus import Bus
+
+log = logging.getLogger("argentbus.request")
+
+_WAKE = b"wake:"
+
+
+class Mailbox:
+    """The sink of a bus instance's own channel.
+
+    Attributes:
+        refused: Messages that are none.
+    """
+
+    def __init__(self, bus: "Bus") -> None:
+        self._bus = bus
+        self.channel = bus.keys.instance(bus.instance)
+        self.refused = 0
+        self._replies: dict[str, Callable[[Envelope], None]] = {}
+        self._waiters: dict[str, anyio.Event] = {}
+        self._open = False
+        self._opening = anyio.Lock()
+
+    async def open(self) -> bool:
+        """Subscribe, the first time that something is to reach this instance.
+
+        Returns:
+            Whether that was now.
+        """
+        if self._open:
+            return False
+        async with self._opening:
+            if not self._open:
+                await self._bus.subscriber.add(self.channel, self)
+                self._open = True
+        return True
+
+    @contextmanager
+    def expecting(self, message_id: str, take: Callable[[Envelope], None]) -> Iterator[None]:
+        """Call `take` with the replies to the message `message_id` while the context lasts."""
+        self._replies[message_id] = take
+        try:
+            yield
+        finally:
+            del self._replies[message_id]
+
+    def waiter(self, token: str) -> anyio.Event:
+        """An event that is set when the lock that `token` waits for is free."""
+        event = self._waiters[token] = anyio.Event()
+        return event
+
+    def forget(self, token: str) -> None:
+        """No longer wake `token`."""
+        self._waiters.pop(token, None)
+
+    def deliver(self, payload: bytes) -> None:
+        """Take what arrived on the channel."""
+        if payload.startswith(_WAKE):
+            event = self._waiters.get(payload[len(_WAKE) :].decode(errors="replace"))
+            if event is not None:
+                event.set()
+            return
+        try:
+            envelope = self._bus.unwrap(self.channel, payload, live=True)
+        except UndecodableMessage as error:
+            self.refused += 1
+            # Doubling: a channel full of garbage must not fill the log as well.
+            if self.refused.bit_count() == 1:
+                log.warning(
+                    "refused %d so far on %s, the last: %s", self.refused, self.channel, error
+                )
+            return
+        take = self._replies.get(envelope.id)
+        if take is not None:
+            take(envelope)
+
+    def gap(self) -> None:
+        """A wake-up may have been missed: let every waiter look for itself."""
+        for event in self._waiters.values():
+            event.set()

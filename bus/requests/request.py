@@ -1,0 +1,126 @@
+"""Request and reply: the request goes by stream, so it survives; the reply by pub/sub, so it is
+fast.
+
+The deadline travels with the request: what nobody waits for any more is not started. A caller that
+is cancelled says so, and the handler is cancelled as well (`handling`).
+"""
+
+import math
+import time
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import anyio
+import msgspec
+
+from bus.errors import RequestFailed, RequestTimeout
+from bus.messages.codec import decode_body
+from bus.messages.envelope import Envelope
+
+from .handling import give_up, inherited_deadline
+
+if TYPE_CHECKING:
+    from bus.bus import Bus
+    from bus.queues.queue import Queue
+
+R = TypeVar("R")
+
+#: Type of an envelope that carries an error instead of a reply.
+ERROR: Final = "!error"
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """The body of an error reply."""
+
+    error: str
+    message: str
+
+
+def expired(envelope: Envelope) -> bool:
+    """Whether nobody waits for a reply to `envelope` any more."""
+    return envelope.deadline is not None and envelope.deadline <= time.time()
+
+
+def deadline_in(timeout: float | None, *, inherit: bool) -> float:
+    """When nobody waits any more, in seconds since the epoch: after `timeout` seconds, but, with
+    `inherit`, not after the deadline of the request that is being handled here.
+
+    Raises:
+        ValueError: there is neither.
+    """
+    inherited = inherited_deadline() if inherit else None
+    if timeout is None and inherited is None:
+        raise ValueError("give a timeout: no request with a deadline is being handled here")
+    own = math.inf if timeout is None else time.time() + timeout
+    return own if inherited is None else min(own, inherited)
+
+
+async def request(
+    bus: "Bus",
+    queue: "Queue[Any]",
+    body: object,
+    reply_type: type[R],
+    *,
+    sender: str,
+    timeout: float | None,
+    inherit: bool = True,
+    to: str,
+) -> R:
+    """Put `body` into `queue` and wait for the reply.
+
+    Raises:
+        RequestTimeout: none came within `timeout` seconds.
+        RequestFailed: the other side answered with an error.
+        UndecodableMessage: the reply is not a `reply_type`.
+    """
+    deadline = deadline_in(timeout, inherit=inherit)
+    left = max(0.0, deadline - time.time())
+    arrived = anyio.Event()
+    replies: list[Envelope] = []
+
+    def take(envelope: Envelope) -> None:
+        replies.append(envelope)
+        arrived.set()
+
+    with anyio.move_on_after(left):
+        await bus.mailbox.open()
+        message_id, message = bus.wrap(
+            queue.base, body, sender=sender, reply_to=bus.mailbox.channel, deadline=deadline
+        )
+        with bus.mailbox.expecting(message_id, take):
+            try:
+                await queue.put_message(message)
+                await arrived.wait()
+            except anyio.get_cancelled_exc_class():
+                # Where the deadline passed, the other side knows that by itself.
+                if deadline > time.time():
+                    await give_up(bus, queue.base, message_id, sender)
+                raise
+        return result_of(replies[0], reply_type)
+    raise RequestTimeout(
+        f"{to} did not answer within {left:.3g} s: is it present (`argentbus agents`), and does "
+        "it read its messages?"
+    )
+
+
+def result_of(envelope: Envelope, reply_type: type[R]) -> R:
+    """The reply in `envelope`. Raises what `request` does."""
+    if envelope.type == ERROR:
+        failure = decode_body(envelope, Failure)
+        raise RequestFailed(failure.error, failure.message, envelope.sender)
+    return decode_body(envelope, reply_type)
+
+
+async def answer(bus: "Bus", envelope: Envelope, sender: str, body: Any, kind: str = "") -> None:
+    """Send the reply to the request in `envelope`."""
+    channel = envelope.reply_to
+    # The sender names the channel; it may only name one on which instances hear replies.
+    if channel is None or not channel.startswith(bus.keys.instance("")):
+        return
+    _, message = bus.wrap(channel, body, sender=sender, type=kind or None, message_id=envelope.id)
+    await bus.publish(channel, message)
+
+
+async def answer_error(bus: "Bus", envelope: Envelope, sender: str, error: Exception) -> None:
+    """Send `error`, by its type's name and its message, as the reply."""
+    failure = Failure(error.__class__.__name__, str(error)[:2000])
+    await answer(bus, envelope, sender, failure, kind=ERROR)

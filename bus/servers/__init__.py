@@ -1,0 +1,1 @@
+"""The servers: addresses, connections, clusters, sentinels, and the scripts that run on them."""

@@ -1,0 +1,143 @@
+"""The primary behind sentinels: found, and followed when another server takes its place.
+
+All sentinels of the URL are asked at once, and of those that answer, the one with the newest
+configuration (the highest `config-epoch`) is believed: a sentinel that was cut off from the others
+still names the old primary. What it names has to say itself that it is a primary before anything
+is sent there. An old primary that comes back is a replica soon, but for some seconds it does not
+know; the sentinels do.
+"""
+
+import logging
+from typing import Any, Final
+
+import anyio
+from coredis.exceptions import AskError
+
+from bus.errors import BusError, UnsupportedServer
+
+from .address import Endpoint
+from .connector import Connector, reply
+from .faults import AWAY, TRANSIENT, NotReady
+from .node import Node, Shared
+from .route import Destination
+from .slots import Key
+
+log = logging.getLogger("argentbus.link")
+
+#: Seconds between two looks at whom the sentinels name, also while all seems well: where the
+#: primary is cut off from everybody but us, what is written there will be lost.
+LOOK_EVERY: Final = 1.0
+
+#: Seconds that a sentinel may take to answer.
+ANSWER: Final = 2.0
+
+
+class Sentinels:
+    """The route to the primary that sentinels name."""
+
+    def __init__(self, connector: Connector) -> None:
+        self._connector = connector
+        self._service = connector.address.service
+        self._sentinels = [
+            Node(connector, endpoint, to_sentinel=True) for endpoint in connector.address.endpoints
+        ]
+        self._primary: Node | None = None
+        self._look: Shared[Node] = Shared(connector, self._find)
+        self._trouble = anyio.Event()
+
+    async def start(self) -> None:
+        await (await self._look.get()).connection()
+
+    async def locate(self, key: Key | None) -> Destination:
+        return Destination(self._primary or await self._look.get())
+
+    def redirected(self, error: AskError, by: Node, key: Key | None) -> Destination:
+        raise error
+
+    def on_its_way(self, key: Key) -> Destination | None:
+        return None
+
+    async def nodes(self) -> list[Node]:
+        return [(await self.locate(None)).node]
+
+    def known(self) -> list[Node]:
+        return [self._primary] if self._primary is not None else []
+
+    def _disturbed(self) -> None:
+        self._trouble.set()
+
+    async def watch(self) -> None:
+        """Look whether another server is the primary, every second and whenever it is away."""
+        while True:
+            with anyio.move_on_after(LOOK_EVERY):
+                await self._trouble.wait()
+            self._trouble = anyio.Event()
+            try:
+                await self._look.get()
+            except AWAY as error:
+                log.debug("looking for the primary of %s: %r", self._service, error)
+            except BusError as error:
+                log.warning("looking for the primary of %s: %s", self._service, error)
+
+    async def _find(self) -> Node:
+        endpoint = await self._named()
+        before = self._primary
+        if before is None or before.endpoint != endpoint:
+            self._primary = Node(self._connector, endpoint, self._disturbed)
+            if before is not None:
+                log.warning(
+                    "the primary of %s is %s now; it was %s",
+                    self._service,
+                    endpoint,
+                    before.endpoint,
+                )
+                before.retire()
+        assert self._primary is not None
+        return self._primary
+
+    async def _named(self) -> Endpoint:
+        answers: list[tuple[int, Endpoint]] = []
+        errors: list[Exception] = []
+        enough = len(self._sentinels) // 2 + 1
+
+        async def ask(sentinel: Node) -> None:
+            try:
+                answers.append(await self._answer(sentinel))
+            except (*TRANSIENT, BusError) as error:
+                errors.append(error)
+            if len(answers) >= enough:
+                tasks.cancel_scope.cancel()
+
+        with anyio.move_on_after(ANSWER):
+            async with anyio.create_task_group() as tasks:
+                for sentinel in self._sentinels:
+                    tasks.start_soon(ask, sentinel)
+        if answers:
+            return max(answers)[1]
+        final = [error for error in errors if not isinstance(error, AWAY)]
+        if final:
+            raise final[0]
+        raise NotReady(
+            f"none of the sentinels {', '.join(str(node.endpoint) for node in self._sentinels)} "
+            "answers"
+        ) from (errors[0] if errors else None)
+
+    async def _answer(self, sentinel: Node) -> tuple[int, Endpoint]:
+        connection = await sentinel.connection()
+        try:
+            said: Any = await reply(
+                connection, b"SENTINEL", b"MASTER", self._service, timeout=ANSWER
+            )
+        except TRANSIENT:
+            raise
+        except Exception as error:
+            if "No such master" not in str(error):
+                raise
+            raise UnsupportedServer(
+                f"the sentinel at {sentinel.endpoint} knows no service {self._service}: name the "
+                "one of its `sentinel monitor` line in the URL"
+            ) from error
+        if not isinstance(said, dict):
+            said = dict(zip(said[::2], said[1::2], strict=False))
+        endpoint = Endpoint(said[b"ip"].decode(), int(said[b"port"]))
+        return int(said.get(b"config-epoch", 0)), endpoint

@@ -1,0 +1,1 @@
+"""Topics: live publish and subscribe."""
