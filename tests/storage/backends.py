@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 import asyncpg
 
 from storage.adapter import DatabaseAdapter
-from storage.model.memory import MemoryItem
+from storage.model.items import MemoryItem
 from storage.model.tasks import Task
 from storage.postgres.adapter import PgAdapter
 from storage.postgres.spelling import PgSpelling, vector_out
@@ -106,7 +106,7 @@ class RawPostgres:
 async def _everything(raw: Raw, spelling: Spelling) -> dict[str, list[Any]]:
     found = {}
     for table, struct in TABLES.items():
-        rows: Rows[Any] = Rows(struct, spelling)
+        rows: Rows[Any] = Rows(struct, spelling, table)
         sql = f"SELECT {', '.join(rows.columns)} FROM {table} ORDER BY id"
         found[table] = [rows.from_row(row) for row in await raw.query(sql)]
     return found

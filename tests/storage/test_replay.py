@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from storage import CommandRefused, Task
 from storage.adapter import DatabaseAdapter
 from storage.commands import Command
-from storage.model.memory import CreateItem, DeleteItem, ReinforceItem, UpdateItem
+from storage.model.items import CreateItem, DeleteItem, ReinforceItem, UpdateItem
 from storage.model.tasks import CreateTask, MoveTask
 from tests.postgres import PostgresServer
 from tests.storage.backends import BACKENDS, Raw, opened
