@@ -16,8 +16,28 @@ from .parts import PARTS, Scoped
 class Statistics(msgspec.Struct, frozen=True):
     """Rows of each table, over all agents."""
 
+    agents: int
     memory_items: int
+    resources: int
+    categories: int
+    item_categories: int
+    entities: int
+    item_entities: int
+    reflections: int
+    lessons: int
+    live_candidates: int
+    model_feedback: int
+    shared_knowledge: int
+    knowledge_collections: int
+    knowledge_collection_grants: int
+    knowledge_chunks: int
     tasks: int
+    teams: int
+    team_members: int
+    sessions: int
+    observations: int
+    service_keys: int
+    auth_credentials: int
 
 
 class StorageAdapter(Protocol):

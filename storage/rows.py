@@ -46,6 +46,7 @@ class Rows(Generic[S]):
         kinds = [_kind(hints[name]) for name in self.columns]
         ways_in = {datetime: spelling.time_in, dict: spelling.json_in}
         ways_out: dict[Any, Callable[[Any], Any]] = {
+            bool: bool,
             datetime: spelling.time_out,
             dict: spelling.json_out,
         }
@@ -86,6 +87,6 @@ def _kind(hint: Any) -> Any:
         origin = get_origin(part) or part
         if origin in (dict, list):
             return dict
-        if origin is datetime:
-            return datetime
+        if origin in (datetime, bool):
+            return origin
     return None

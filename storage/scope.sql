@@ -16,5 +16,8 @@
     WHERE mine.agent_id = $1 AND teams.status <> 'disbanded'))
 
 -- name: visible_tasks
--- Those that the agent made, those assigned to it, and those of nobody.
-($1 = '' OR tasks.agent_id = $1 OR tasks.assignee = $1 OR tasks.agent_id IS NULL)
+-- Those that the agent made, those assigned to it, those of its teams, and those of nobody.
+($1 = '' OR tasks.agent_id = $1 OR tasks.assignee = $1 OR tasks.agent_id IS NULL
+  OR tasks.team_id IN (
+    SELECT mine.team_id FROM team_members AS mine JOIN teams ON teams.id = mine.team_id
+    WHERE mine.agent_id = $1 AND teams.status <> 'disbanded'))
