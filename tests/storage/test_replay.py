@@ -48,7 +48,7 @@ async def fresh(
         name = next(names) if backend == "postgres" else ""
         async with opened(backend, Path(directory) / "memory.db", server, name) as (storage, raw):
             if name:
-                await raw.query(f"TRUNCATE {', '.join(TABLES)}, positions")
+                await raw.query(f"TRUNCATE {', '.join(TABLES)}, positions CASCADE")
             yield storage, raw
 
 
