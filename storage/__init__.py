@@ -1,6 +1,6 @@
 """Storage: what agents know and do, in SQLite or PostgreSQL, behind one interface."""
 
-from .adapter import Scoped, Statistics, StorageAdapter
+from .adapter import Statistics, StorageAdapter
 from .apply import ApplyResult, Position
 from .config import ConfigurationError, StorageConfig
 from .errors import (
@@ -16,8 +16,9 @@ from .errors import (
 )
 from .factory import open_storage
 from .memory import SearchHit
-from .model.memory import MemoryItem
+from .model.items import MemoryItem
 from .model.tasks import Task
+from .parts import Scoped
 
 __all__ = [
     "ApplyResult",

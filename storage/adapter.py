@@ -1,6 +1,6 @@
 """The one interface to storage, and the part of it that every database shares."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -9,33 +9,35 @@ from .apply import Applier, ApplyResult, Position
 from .commands import DIMENSIONS, Command, checked
 from .database import Database
 from .errors import CommandRefused, InvalidValue
-from .memory import Memory, MemoryReads, MemoryWrites, SearchHit
 from .model import values
-from .model.memory import MemoryItem
-from .model.tasks import Task
-from .tasks import TaskReads, Tasks, TaskWrites
+from .parts import PARTS, Scoped
 
 
 class Statistics(msgspec.Struct, frozen=True):
     """Rows of each table, over all agents."""
 
+    agents: int
     memory_items: int
+    resources: int
+    categories: int
+    item_categories: int
+    entities: int
+    item_entities: int
+    reflections: int
+    lessons: int
+    live_candidates: int
+    model_feedback: int
+    shared_knowledge: int
+    knowledge_collections: int
+    knowledge_collection_grants: int
+    knowledge_chunks: int
     tasks: int
-
-
-class Scoped(Protocol):
-    """Storage as one agent may see it.
-
-    Attributes:
-        memory: Its memory items.
-        tasks: Its tasks.
-    """
-
-    @property
-    def memory(self) -> Memory: ...
-
-    @property
-    def tasks(self) -> Tasks: ...
+    teams: int
+    team_members: int
+    sessions: int
+    observations: int
+    service_keys: int
+    auth_credentials: int
 
 
 class StorageAdapter(Protocol):
@@ -69,6 +71,9 @@ class StorageAdapter(Protocol):
             DatabaseUnavailable: the database cannot be written now; nothing was applied.
         """
 
+    async def read(self, agent: str, part: str, method: str, **args: Any) -> Any:
+        """Ask `method` of the reads of `part` (see `parts.RESULTS`), in the scope of `agent`."""
+
     async def positions(self) -> dict[int, Position]:
         """Up to where each partition of the write log is applied."""
 
@@ -76,97 +81,47 @@ class StorageAdapter(Protocol):
         """Rows of each table."""
 
 
-class StoredMemory(Memory):
-    """An agent's memory, on a database."""
+class _Port:
+    """A view's calls, carried out on a database in the scope of one agent."""
+
+    settles = True
 
     def __init__(self, adapter: "DatabaseAdapter", agent: str) -> None:
-        super().__init__(agent, adapter.dimensions)
+        self.agent = agent
+        self.dimensions = adapter.dimensions
         self._adapter = adapter
 
-    async def _write(self, command: Command) -> None:
+    async def write(self, command: Command) -> None:
         await self._adapter.write(command)
 
-    async def create_item(self, **columns: Any) -> MemoryItem:
-        item = await super().create_item(**columns)
-        stored = await self.find_by_hash(item.content_hash or "")
-        return stored or item
-
-    async def get_item(self, item_id: str) -> MemoryItem | None:
-        return await self._adapter.memory_reads.get_item(self.agent, item_id)
-
-    async def find_by_hash(self, content_hash: str) -> MemoryItem | None:
-        return await self._adapter.memory_reads.find_by_hash(self.agent, content_hash)
-
-    async def list_items(self, **filters: Any) -> list[MemoryItem]:
-        return await self._adapter.memory_reads.list_items(self.agent, **filters)
-
-    async def search(
-        self, query: str, *, embedding: Sequence[float] | None = None, limit: int = 10
-    ) -> list[SearchHit]:
-        if embedding is not None:
-            values.pack_vector("embedding", embedding, self._dimensions)
-        return await self._adapter.memory_reads.search(
-            self.agent, query, embedding=embedding, limit=limit
-        )
-
-
-class StoredTasks(Tasks):
-    """An agent's tasks, on a database."""
-
-    def __init__(self, adapter: "DatabaseAdapter", agent: str) -> None:
-        super().__init__(agent)
-        self._adapter = adapter
-
-    async def _write(self, command: Command) -> None:
-        await self._adapter.write(command)
-
-    async def get_task(self, task_id: str) -> Task | None:
-        return await self._adapter.task_reads.get_task(self.agent, task_id)
-
-    async def list_tasks(self, **filters: Any) -> list[Task]:
-        return await self._adapter.task_reads.list_tasks(self.agent, **filters)
-
-    async def search_tasks(self, query: str, *, limit: int = 10) -> list[Task]:
-        return await self._adapter.task_reads.search_tasks(self.agent, query, limit=limit)
-
-
-class View:
-    """A scope of a database adapter."""
-
-    def __init__(self, adapter: "DatabaseAdapter", agent: str) -> None:
-        self.memory = StoredMemory(adapter, agent)
-        self.tasks = StoredTasks(adapter, agent)
+    async def read(self, part: str, method: str, **args: Any) -> Any:
+        return await self._adapter.read(self.agent, part, method, **args)
 
 
 class DatabaseAdapter:
     """`StorageAdapter` on a database: the logic that is written once.
 
     Args:
-        own_sql: The database's own statements, by domain: what truly differs.
         dimensions: Of embeddings.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        own_sql: Mapping[str, Mapping[str, str]],
-        dimensions: int = DIMENSIONS,
-    ) -> None:
+    def __init__(self, database: Database, dimensions: int = DIMENSIONS) -> None:
         self.dimensions = dimensions
-        self.memory_reads = MemoryReads(database, own_sql["memory"])
-        self.task_reads = TaskReads(database, own_sql["tasks"])
         self._database = database
-        self._applier = Applier(
-            database, MemoryWrites(database), TaskWrites(database, own_sql["tasks"])
-        )
+        self._reads = {part.name: part.reads(database, dimensions) for part in PARTS}
+        self._applier = Applier(database, [part.writes(database) for part in PARTS])
 
-    def scoped(self, agent: str) -> View:
+    def scoped(self, agent: str) -> Scoped:
         """What the agent `agent` may see and do."""
-        return View(self, values.text("agent", agent, least=1, most=128))
+        return Scoped(_Port(self, values.text("agent", agent, least=1, most=128)))
 
-    def operator(self) -> View:
+    def operator(self) -> Scoped:
         """Everything, for reading: for operators, who must ask for it."""
-        return View(self, "")
+        return Scoped(_Port(self, ""))
+
+    async def read(self, agent: str, part: str, method: str, **args: Any) -> Any:
+        """Ask `method` of the reads of `part`, in the scope of `agent`."""
+        return await getattr(self._reads[part], method)(agent, **args)
 
     async def apply(
         self,
@@ -201,9 +156,10 @@ class DatabaseAdapter:
         return await self._applier.positions()
 
     async def stats(self) -> Statistics:
-        """Rows of each table."""
-        from . import memory, tasks
-
-        items = await self._database.fetch(memory.SQL["count"], scope="")
-        count = await self._database.fetch(tasks.SQL["count"], scope="")
-        return Statistics(memory_items=int(items[0][0]), tasks=int(count[0][0]))
+        """Rows of each table, over all agents."""
+        counts = " UNION ALL ".join(
+            f"SELECT '{table}', count(*) FROM {table}"  # noqa: S608 (our own names)
+            for table in Statistics.__struct_fields__
+        )
+        rows = await self._database.fetch(counts, scope="")
+        return Statistics(**{str(row[0]): int(row[1]) for row in rows})

@@ -1,7 +1,7 @@
 """Applying a batch of commands, with its position, in one transaction."""
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Final
 
@@ -11,11 +11,8 @@ import msgspec
 from . import queries
 from .commands import Command
 from .database import Contended, Database, Transaction, Violation
+from .domain import Way, Writes
 from .errors import CommandRefused, DatabaseUnavailable, FenceRefused, NotFound
-from .memory import MemoryWrites
-from .model.memory import CreateItem, MemoryCommand
-from .model.tasks import CreateTask
-from .tasks import TaskWrites
 
 _SQL: Final = queries.load("storage", "positions.sql")
 
@@ -55,12 +52,17 @@ def order(entry_id: str) -> tuple[int, int]:
 
 
 class Applier:
-    """Applies batches on one database."""
+    """Applies batches on one database.
 
-    def __init__(self, database: Database, memory: MemoryWrites, tasks: TaskWrites) -> None:
+    Args:
+        writes: Of all parts.
+    """
+
+    def __init__(self, database: Database, writes: Sequence[Writes]) -> None:
         self._database = database
-        self._memory = memory
-        self._tasks = tasks
+        self._ways: Mapping[type[Command], Way] = {
+            kind: way for part in writes for kind, way in part.ways().items()
+        }
 
     async def positions(self) -> dict[int, Position]:
         """The stored position of each partition."""
@@ -99,14 +101,10 @@ class Applier:
                 stored = await self._stored(transaction, position)
                 fresh = _behind(stored, position, entry_ids, fresh)
                 await self._put(transaction, furthest(stored, position))
-            memory = [row for row in fresh if isinstance(row[1], MemoryCommand)]
-            tasks = [row for row in fresh if not isinstance(row[1], MemoryCommand)]
-            # The two touch different tables: each keeps its own order, and its runs stay long.
-            for rows in (memory, tasks):
-                for run in runs(rows):
-                    # One that is alone has nothing beside it to be kept.
-                    guard = transaction.savepoint if len(fresh) > 1 else nullcontext
-                    await self._apply_run(transaction, run, refused, guard)
+            for run in runs(fresh, self._kind):
+                # One that is alone has nothing beside it to be kept.
+                guard = transaction.savepoint if len(fresh) > 1 else nullcontext
+                await self._apply_run(transaction, run, refused, guard)
             if refused:
                 raise CommandRefused(*min(refused.items()), refused)
         return ApplyResult(len(fresh), len(commands) - len(fresh))
@@ -142,10 +140,9 @@ class Applier:
         guard: Callable[[], AbstractAsyncContextManager[None]],
     ) -> None:
         commands: list[Any] = [command for _, command in run]
-        apply = self._way(commands)
         try:
             async with guard():
-                await apply(transaction, commands)
+                await self._ways[type(commands[0])].apply(transaction, commands)
         except (Violation, NotFound) as error:
             if len(run) == 1:
                 refused[run[0][0]] = _reason(commands[0], error)
@@ -155,18 +152,8 @@ class Applier:
             for half in (run[:middle], run[middle:]):
                 await self._apply_run(transaction, half, refused, guard)
 
-    def _way(self, commands: list[Any]) -> Callable[[Transaction, list[Any]], Any]:
-        match commands[0]:
-            case CreateItem():
-                return self._memory.create
-            case CreateTask(task=task) if not task.depends_on:
-                return self._tasks.create
-            case CreateTask():
-                return _each(self._tasks.create_dependent)
-            case command if isinstance(command, MemoryCommand):
-                return _each(self._memory.change)
-            case _:
-                return _each(self._tasks.change)
+    def _kind(self, command: Command) -> Hashable:
+        return type(command), self._ways[type(command)].kind(command)
 
 
 def furthest(stored: Position | None, position: Position) -> Position:
@@ -196,30 +183,25 @@ def _behind(
     return [row for row in numbered if order(ids[row[0]]) > last]
 
 
-def runs(rows: Sequence[tuple[int, Command]]) -> Iterator[list[tuple[int, Command]]]:
-    """Split into the longest stretches that one statement can serve."""
-    run: list[tuple[int, Command]] = []
+def runs(
+    rows: Sequence[tuple[int, Command]], kind: Callable[[Command], Hashable]
+) -> Iterator[list[tuple[int, Command]]]:
+    """Split into the longest stretches of one kind, which one call can serve.
+
+    Areas of different tables do not see each other: each keeps its own order, and so its stretches
+    are as long as can be.
+    """
+    areas: dict[str, list[tuple[int, Command]]] = {}
     for row in rows:
-        if run and _kind(row[1]) != _kind(run[-1][1]):
-            yield run
-            run = []
-        run.append(row)
-    if run:
+        areas.setdefault(row[1].area, []).append(row)
+    for area in areas.values():
+        run: list[tuple[int, Command]] = []
+        for row in area:
+            if run and kind(row[1]) != kind(run[-1][1]):
+                yield run
+                run = []
+            run.append(row)
         yield run
-
-
-def _kind(command: Command) -> object:
-    if isinstance(command, CreateTask):
-        return CreateTask, bool(command.task.depends_on)
-    return type(command)
-
-
-def _each(change: Callable[[Transaction, Any], Any]) -> Callable[[Transaction, list[Any]], Any]:
-    async def apply(transaction: Transaction, commands: list[Any]) -> None:
-        for command in commands:
-            await change(transaction, command)
-
-    return apply
 
 
 def _reason(command: Command, error: Exception) -> str:

@@ -4,7 +4,6 @@ A write is durable in Redis when the call returns; the sidecar brings it into th
 is answered by a sidecar, after the reader's own writes are in the database.
 """
 
-from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
 import anyio
@@ -25,12 +24,9 @@ from .log import (
     partition_count,
     partition_of,
 )
-from .memory import Memory, SearchHit
 from .model import values
-from .model.memory import MemoryItem
-from .model.tasks import Task
-from .reads import READS, RESULTS, ReadRequest
-from .tasks import Tasks
+from .parts import RESULTS, Scoped
+from .reads import READS, ReadRequest
 
 T = TypeVar("T")
 
@@ -41,7 +37,7 @@ RESEND: Final = 2.0
 LOOK: Final = 0.5
 
 
-class StorageClient:
+class StorageClient(Scoped):
     """Storage for one agent. Use it while the agent is joined.
 
     Args:
@@ -50,15 +46,17 @@ class StorageClient:
         dimensions: Of embeddings, as the storage was set up.
 
     Attributes:
-        memory: Its memory items.
+        memory: What it knows.
         tasks: Its tasks.
     """
+
+    settles = False
 
     def __init__(
         self, agent: Agent, *, timeout: float = 15.0, dimensions: int = DIMENSIONS
     ) -> None:
         self._bus: Bus = agent.bus
-        self.agent_id = check_name("agent", agent.id)
+        self.agent = check_name("agent", agent.id)
         self.dimensions = dimensions
         self._timeout = timeout
         self._partition: int | None = None
@@ -67,8 +65,7 @@ class StorageClient:
         self._newest = Place("", "0-0")
         self._committed = "0-0"
         self._lost = False
-        self.memory = RemoteMemory(self)
-        self.tasks = RemoteTasks(self)
+        super().__init__(self)
 
     async def write(self, command: Command) -> None:
         """Append a command to the write log; return once Redis has it.
@@ -79,7 +76,7 @@ class StorageClient:
         """
         command = checked(command, self.dimensions)
         log = log_of(self._bus, await self._my_partition())
-        place = await log.place(command, sender=self.agent_id)
+        place = await log.place(command, sender=self.agent)
         if not place.entry_id:
             # A retry found its entry in the log already: the newest one is at or behind it.
             place = Place(place.epoch, await log.last_id())
@@ -113,13 +110,13 @@ class StorageClient:
             if self._lost:
                 self._lost = False
                 raise WritesLost(
-                    f"Redis lost the write log of {self.agent_id} (flushed, or started without "
+                    f"Redis lost the write log of {self.agent} (flushed, or started without "
                     "its files): what was written before and not committed is gone; write it "
                     "again, then flush again"
                 )
             return
         raise DatabaseUnavailable(
-            f"what {self.agent_id} wrote is not in the database after {timeout:g} s (nothing is "
+            f"what {self.agent} wrote is not in the database after {timeout:g} s (nothing is "
             "lost, it waits in Redis): is a sidecar running, and its database up "
             "(`argentbus doctor`)?"
         )
@@ -138,7 +135,7 @@ class StorageClient:
         if self._newest.epoch == goal.epoch and order(self._committed) < order(goal.entry_id):
             self._committed = goal.entry_id
 
-    async def read(self, domain: str, method: str, **args: Any) -> Any:
+    async def read(self, part: str, method: str, **args: Any) -> Any:
         """Ask a sidecar, after this client's own writes are committed.
 
         Raises:
@@ -151,7 +148,7 @@ class StorageClient:
         started = anyio.current_time()
         await self.flush(self._timeout)
         queue = self._bus.queue(READS, ReadRequest)
-        request = ReadRequest(domain, method, args)
+        request = ReadRequest(part, method, args)
         while True:
             left = self._timeout - (anyio.current_time() - started)
             if left <= 0:
@@ -164,9 +161,9 @@ class StorageClient:
                 return await self._bus.request(
                     queue,
                     request,
-                    RESULTS[domain, method],
+                    RESULTS[part, method],
                     timeout=min(left, RESEND),
-                    sender=self.agent_id,
+                    sender=self.agent,
                 )
             except RequestTimeout:
                 continue
@@ -176,7 +173,7 @@ class StorageClient:
     async def _my_partition(self) -> int:
         if self._partition is None:
             count = await partition_count(self._bus)
-            self._partition = partition_of(self.agent_id, count)
+            self._partition = partition_of(self.agent, count)
         return self._partition
 
     async def _is_committed(self, partition: int, goal: Place) -> bool:
@@ -214,67 +211,3 @@ def _storage_error(failure: RequestFailed) -> Exception:
             return errors.CommandRefused(0, message)
         return kind(message)
     return failure
-
-
-class RemoteMemory(Memory):
-    """An agent's memory, over the bus. What `create_item` returns is the item as it was sent."""
-
-    def __init__(self, client: StorageClient) -> None:
-        super().__init__(client.agent_id, client.dimensions)
-        self._client = client
-
-    async def _write(self, command: Command) -> None:
-        await self._client.write(command)
-
-    async def get_item(self, item_id: str) -> MemoryItem | None:
-        item: MemoryItem | None = await self._client.read("memory", "get_item", item_id=item_id)
-        return item
-
-    async def find_by_hash(self, content_hash: str) -> MemoryItem | None:
-        item: MemoryItem | None = await self._client.read(
-            "memory", "find_by_hash", content_hash=content_hash
-        )
-        return item
-
-    async def list_items(self, **filters: Any) -> list[MemoryItem]:
-        items: list[MemoryItem] = await self._client.read("memory", "list_items", **filters)
-        return items
-
-    async def search(
-        self, query: str, *, embedding: Sequence[float] | None = None, limit: int = 10
-    ) -> list[SearchHit]:
-        if embedding is not None:
-            values.pack_vector("embedding", embedding, self._dimensions)
-        hits: list[SearchHit] = await self._client.read(
-            "memory",
-            "search",
-            query=query,
-            embedding=None if embedding is None else list(embedding),
-            limit=limit,
-        )
-        return hits
-
-
-class RemoteTasks(Tasks):
-    """An agent's tasks, over the bus. What `create_task` returns is the task as it was sent."""
-
-    def __init__(self, client: StorageClient) -> None:
-        super().__init__(client.agent_id)
-        self._client = client
-
-    async def _write(self, command: Command) -> None:
-        await self._client.write(command)
-
-    async def get_task(self, task_id: str) -> Task | None:
-        task: Task | None = await self._client.read("tasks", "get_task", task_id=task_id)
-        return task
-
-    async def list_tasks(self, **filters: Any) -> list[Task]:
-        tasks: list[Task] = await self._client.read("tasks", "list_tasks", **filters)
-        return tasks
-
-    async def search_tasks(self, query: str, *, limit: int = 10) -> list[Task]:
-        tasks: list[Task] = await self._client.read(
-            "tasks", "search_tasks", query=query, limit=limit
-        )
-        return tasks

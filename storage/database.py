@@ -47,9 +47,11 @@ class Database(Protocol):
 
     Attributes:
         spelling: How it writes times and JSON.
+        package: Where its own statements are: what truly differs.
     """
 
     spelling: Spelling
+    package: str
 
     async def fetch(self, sql: str, *args: Any, scope: str) -> list[Row]:
         """Run one reading statement; return its rows.

@@ -4,8 +4,9 @@
     -- What it does, for people to read.
     SELECT ...
 
-Placeholders are `$1`, `$2`, ...; SQLite, which wants `?1`, gets them rewritten. `{visible_items}`
-stands for the fragment of that name in `scope.sql`.
+Placeholders are `$1`, `$2`, ...; SQLite, which wants `?1`, gets them rewritten. `{visible_tasks}`
+stands for the fragment of that name in `scope.sql`, `{shared lessons}` for the fragment `shared`
+with `lessons` in the place of `this`.
 """
 
 import re
@@ -14,13 +15,25 @@ from importlib.resources import files
 from typing import Final
 
 _NAME: Final = re.compile(r"^-- name: (\w+)[ \t]*$", re.MULTILINE)
-_FRAGMENT: Final = re.compile(r"\{(\w+)\}")
+_FRAGMENT: Final = re.compile(r"\{(\w+)(?: (\w+))?\}")
+_THIS: Final = re.compile(r"(?<![a-zA-Z0-9])this(?![a-zA-Z0-9])")
 
 
-def load(package: str, name: str) -> dict[str, str]:
-    """The statements of `name` in `package`, by their names."""
+def load(package: str, name: str, *, this: str = "this", visible: str = "") -> dict[str, str]:
+    """The statements of `name` in `package`, by their names.
+
+    Args:
+        this: A table: what stands in the place of `this` in statements that serve several.
+        visible: The fragment that says which of its rows are to be seen: what stands in the place
+            of `{visible}`.
+    """
+
+    def fragment(match: re.Match[str]) -> str:
+        title = visible if match[1] == "visible" else match[1]
+        return _THIS.sub(match[2] or this, _fragments()[title])
+
     return {
-        title: _FRAGMENT.sub(lambda match: _fragments()[match[1]], statement)
+        title: _FRAGMENT.sub(fragment, _THIS.sub(this, statement))
         for title, statement in _statements(package, name).items()
     }
 

@@ -32,16 +32,21 @@ class Rows(Generic[S]):
     """Converts rows of one table. The struct's fields are the columns, in their order.
 
     Attributes:
+        table: Its name.
         columns: Names of the columns.
+        selected: The same as a list for SELECT.
     """
 
-    def __init__(self, struct: type[S], spelling: Spelling) -> None:
+    def __init__(self, struct: type[S], spelling: Spelling, table: str) -> None:
         self._struct = struct
+        self.table = table
         hints = get_type_hints(struct)
         self.columns: tuple[str, ...] = struct.__struct_fields__
+        self.selected = ", ".join(f"{table}.{column}" for column in self.columns)
         kinds = [_kind(hints[name]) for name in self.columns]
         ways_in = {datetime: spelling.time_in, dict: spelling.json_in}
         ways_out: dict[Any, Callable[[Any], Any]] = {
+            bool: bool,
             datetime: spelling.time_out,
             dict: spelling.json_out,
         }
@@ -82,6 +87,6 @@ def _kind(hint: Any) -> Any:
         origin = get_origin(part) or part
         if origin in (dict, list):
             return dict
-        if origin is datetime:
-            return datetime
+        if origin in (datetime, bool):
+            return origin
     return None

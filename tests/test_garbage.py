@@ -20,7 +20,7 @@ RANDOM = random.Random(1)
 def garbage() -> Iterator[bytes]:
     """Messages that nobody can have meant."""
     _, message = wrap({"what": "ever"}, sender="nobody")
-    _, request = wrap({"domain": "memory", "method": "drop"}, sender="x", reply_to="nowhere")
+    _, request = wrap({"part": "items", "method": "drop"}, sender="x", reply_to="nowhere")
     deep: object = 0
     for _ in range(500):
         deep = [deep]

@@ -14,8 +14,8 @@ from bus import Bus
 from bus.messages.envelope import new_id
 from storage.client import StorageClient
 from storage.config import StorageConfig
-from storage.memory import SQL
-from storage.model.memory import MemoryItem
+from storage.memory.items import SQL
+from storage.model.items import MemoryItem
 from storage.model.values import content_hash, now
 from storage.rows import Rows
 from storage.sidecar import run_sidecar
@@ -170,7 +170,9 @@ def _insert() -> str:
 
 
 def _rows(count: int) -> list[list[Any]]:
-    to_row: Callable[[MemoryItem], list[Any]] = Rows(MemoryItem, SQLiteSpelling()).to_row
+    to_row: Callable[[MemoryItem], list[Any]] = Rows(
+        MemoryItem, SQLiteSpelling(), "memory_items"
+    ).to_row
     return [to_row(_item(n)) for n in range(count)]
 
 

@@ -16,8 +16,8 @@ from argentbus.embedded import EmbeddedPostgres, free_port
 from bus.messages.envelope import new_id
 from storage.adapter import DatabaseAdapter
 from storage.commands import Command
-from storage.memory import SQL
-from storage.model.memory import CreateItem, MemoryItem
+from storage.memory.items import SQL
+from storage.model.items import CreateItem, MemoryItem
 from storage.model.tasks import CreateTask, Task
 from storage.model.values import content_hash, now
 from storage.postgres import migrations
@@ -147,7 +147,7 @@ def _one_of_ten(n: int) -> Command:
 
 
 def _rows(size: int, count: int) -> list[list[list[Any]]]:
-    to_row = Rows(MemoryItem, SQLiteSpelling()).to_row
+    to_row = Rows(MemoryItem, SQLiteSpelling(), "memory_items").to_row
     return [[to_row(_item()) for _ in range(size)] for _ in range(count)]
 
 
@@ -169,7 +169,7 @@ Way = Callable[[Any, Sequence[Sequence[Any]]], Awaitable[Any]]
 
 
 async def _pg_bare(url: str, way: Way, size: int, count: int) -> float:
-    to_row = Rows(MemoryItem, PgSpelling()).to_row
+    to_row = Rows(MemoryItem, PgSpelling(), "memory_items").to_row
     batches = [[to_row(_item()) for _ in range(size)] for _ in range(count)]
     connection = await asyncpg.connect(url)
     try:

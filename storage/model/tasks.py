@@ -1,11 +1,12 @@
 """Tasks: work that agents hand to each other, and the commands that change it."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import msgspec
 
 from . import values
+from .command import Changes, Command, check_target
 
 STATUSES: Final = ("pending", "in_progress", "blocked", "completed", "failed", "cancelled")
 PRIORITIES: Final = ("urgent", "high", "normal", "low", "background")
@@ -42,8 +43,10 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
 
-class CreateTask(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class CreateTask(Command, frozen=True, kw_only=True, tag=True):
     """Add a task: blocked while something it depends on is not completed, else pending."""
+
+    area = "tasks"
 
     by: str
     task: Task
@@ -52,17 +55,28 @@ class CreateTask(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     def agent_id(self) -> str:
         return self.by
 
+    def checked(self, dimensions: int) -> Self:
+        checked_task(self.task)
+        return self
 
-class UpdateTask(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+
+class UpdateTask(Command, frozen=True, kw_only=True, tag=True):
     """Change columns of a task."""
+
+    area = "tasks"
 
     agent_id: str
     task_id: str
     changes: dict[str, Any]
     at: datetime
 
+    def checked(self, dimensions: int) -> Self:
+        check_target("task_id", self.task_id, self.at)
+        CHANGES.check(self.changes, dimensions)
+        return self
 
-class MoveTask(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+
+class MoveTask(Command, frozen=True, kw_only=True, tag=True):
     """Bring a task into another status: start, complete, block, fail or cancel it.
 
     Attributes:
@@ -70,21 +84,35 @@ class MoveTask(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         note: Why, kept in the task's metadata.
     """
 
+    area = "tasks"
+
     agent_id: str
     task_id: str
     status: str
     at: datetime
     note: str | None = None
 
+    def checked(self, dimensions: int) -> Self:
+        check_target("task_id", self.task_id, self.at)
+        values.one_of("status", self.status, STATUSES)
+        values.optional_text("note", self.note)
+        return self
 
-class DeleteTask(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+
+class DeleteTask(Command, frozen=True, kw_only=True, tag=True):
     """Remove a task."""
+
+    area = "tasks"
 
     agent_id: str
     task_id: str
 
+    def checked(self, dimensions: int) -> Self:
+        check_target("task_id", self.task_id)
+        return self
 
-TaskCommand = CreateTask | UpdateTask | MoveTask | DeleteTask
+
+COMMANDS: Final = (CreateTask, UpdateTask, MoveTask, DeleteTask)
 
 #: Columns that `UpdateTask` may change.
 CHANGEABLE: Final = (
@@ -103,7 +131,7 @@ CHANGEABLE: Final = (
 FINAL: Final = ("completed", "failed", "cancelled")
 
 
-def checked_task(task: Task) -> Task:
+def checked_task(task: Task, _dimensions: int = 0) -> Task:
     """Return `task` with every value checked.
 
     Raises:
@@ -126,3 +154,9 @@ def checked_task(task: Task) -> Task:
     values.known_moment("created_at", task.created_at)
     values.known_moment("updated_at", task.updated_at)
     return task
+
+
+_NOW: Final = values.now()
+CHANGES: Final = Changes(
+    Task(id="x", title="x", created_at=_NOW, updated_at=_NOW), CHANGEABLE, checked_task
+)

@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from storage import queries
 from storage.adapter import DatabaseAdapter
 from storage.commands import DIMENSIONS
 
@@ -24,8 +23,4 @@ class PgAdapter(DatabaseAdapter):
             InvalidValue: its embeddings have another number of dimensions.
         """
         async with PgDatabase.open(url, dimensions) as database:
-            own = {name: queries.load("storage.postgres", f"{name}.sql") for name in _DOMAINS}
-            yield cls(database, own, dimensions)
-
-
-_DOMAINS = ("memory", "tasks")
+            yield cls(database, dimensions)

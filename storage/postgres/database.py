@@ -93,6 +93,7 @@ class PgDatabase:
     """One PostgreSQL database. Made by `PgDatabase.open`."""
 
     spelling: Spelling = PgSpelling()
+    package = "storage.postgres"
 
     def __init__(self, pool: Any, where: str, catalog: Catalog) -> None:
         self._pool = pool

@@ -7,9 +7,3 @@ WHERE status = 'blocked' AND depends_on ? $1
     LEFT JOIN tasks AS other ON other.id = needed.id
     WHERE other.status IS NULL OR other.status <> 'completed'
   );
-
--- name: search
-SELECT %s
-FROM tasks, websearch_to_tsquery('argentbus', argentbus_fold($2)) AS query
-WHERE tasks.words @@ query AND {visible_tasks}
-ORDER BY ts_rank(tasks.words, query, 1) DESC, tasks.id LIMIT $3;

@@ -9,7 +9,8 @@ from bus import Agent, BusError, BusUnavailable, Consumer, Delivery, MessageTooL
 from bus.servers.link import backoff
 from storage.adapter import StorageAdapter
 from storage.errors import InvalidValue, StorageError
-from storage.reads import READS, RESULTS, ReadRequest
+from storage.parts import RESULTS
+from storage.reads import READS, ReadRequest
 
 log = logging.getLogger("argentbus.sidecar")
 
@@ -54,11 +55,9 @@ async def _serve(deliveries: Consumer[ReadRequest], storage: StorageAdapter) -> 
 
 async def _answer(delivery: Delivery[ReadRequest], storage: StorageAdapter) -> object:
     request = delivery.body
-    if (request.domain, request.method) not in RESULTS:
-        raise InvalidValue("method", f"{request.domain}.{request.method} cannot be asked for")
-    view = storage.scoped(delivery.sender)
-    domain = view.memory if request.domain == "memory" else view.tasks
+    if (request.part, request.method) not in RESULTS:
+        raise InvalidValue("method", f"{request.part}.{request.method} cannot be asked for")
     try:
-        return await getattr(domain, request.method)(**request.args)
+        return await storage.read(delivery.sender, request.part, request.method, **request.args)
     except TypeError as error:
         raise InvalidValue("args", f"do not fit {request.method}: {error}") from None

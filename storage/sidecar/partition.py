@@ -25,7 +25,6 @@ from storage.adapter import StorageAdapter
 from storage.apply import Position
 from storage.errors import CommandRefused, DatabaseUnavailable, FenceRefused
 from storage.log import COMMITTED, Committed, committed_name, log_of
-from storage.model.memory import MemoryCommand
 
 from .batch import FIRST_READ, Batch, next_limit, read_batch
 from .report import Report
@@ -181,8 +180,8 @@ class PartitionWriter:
             log.debug("%s: %s", topic.name, error)
 
     async def _tell(self, batch: Batch) -> None:
-        items = Counter(c.agent_id for c in batch.commands if isinstance(c, MemoryCommand))
-        tasks = Counter(c.agent_id for c in batch.commands if not isinstance(c, MemoryCommand))
+        items = Counter(c.agent_id for c in batch.commands if c.area == "memory")
+        tasks = Counter(c.agent_id for c in batch.commands if c.area == "tasks")
         dashboard = self._agent.topic(DASHBOARD, DashboardEvent)
         for kind, noun, counts in (
             ("memory_stored", "memory change", items),

@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from storage import queries
 from storage.adapter import DatabaseAdapter
 from storage.commands import DIMENSIONS
 
@@ -26,8 +25,4 @@ class SQLiteAdapter(DatabaseAdapter):
             SchemaMismatch: its schema is newer than this program, or was changed by hand.
         """
         async with SQLiteDatabase.open(path) as database:
-            own = {name: queries.load("storage.sqlite", f"{name}.sql") for name in _DOMAINS}
-            yield cls(database, own, dimensions)
-
-
-_DOMAINS = ("memory", "tasks")
+            yield cls(database, dimensions)

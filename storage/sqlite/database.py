@@ -111,6 +111,7 @@ class SQLiteDatabase:
     """One open SQLite file. Made by `SQLiteDatabase.open`."""
 
     spelling: Spelling = SQLiteSpelling()
+    package = "storage.sqlite"
 
     def __init__(
         self, path: Path, writer: aiosqlite.Connection, readers: list[aiosqlite.Connection]

@@ -8,10 +8,3 @@ WHERE status = 'blocked'
     LEFT JOIN tasks AS other ON other.id = needed.value
     WHERE other.status IS NULL OR other.status <> 'completed'
   );
-
--- name: search
-SELECT %s
-FROM tasks_fts JOIN tasks ON tasks.seq = tasks_fts.rowid
-WHERE tasks_fts MATCH $2
-  AND {visible_tasks}
-ORDER BY bm25(tasks_fts), tasks.id LIMIT $3;

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 import asyncpg
 
 from storage.adapter import DatabaseAdapter
-from storage.model.memory import MemoryItem
+from storage.model.items import MemoryItem
 from storage.model.tasks import Task
 from storage.postgres.adapter import PgAdapter
 from storage.postgres.spelling import PgSpelling, vector_out
@@ -17,6 +17,7 @@ from storage.rows import Rows, Spelling
 from storage.sqlite.adapter import SQLiteAdapter
 from storage.sqlite.spelling import SQLiteSpelling
 
+#: What agents fill, parents first.
 TABLES: Final[dict[str, Any]] = {"memory_items": MemoryItem, "tasks": Task}
 
 #: On which the conformance suite runs.
@@ -106,9 +107,9 @@ class RawPostgres:
 async def _everything(raw: Raw, spelling: Spelling) -> dict[str, list[Any]]:
     found = {}
     for table, struct in TABLES.items():
-        rows: Rows[Any] = Rows(struct, spelling)
-        sql = f"SELECT {', '.join(rows.columns)} FROM {table} ORDER BY id"
-        found[table] = [rows.from_row(row) for row in await raw.query(sql)]
+        rows: Rows[Any] = Rows(struct, spelling, table)
+        sql = f"SELECT {rows.selected} FROM {table}"
+        found[table] = sorted((rows.from_row(row) for row in await raw.query(sql)), key=repr)
     return found
 
 

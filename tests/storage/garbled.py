@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from bus.messages.envelope import wrap
-from storage.model.memory import CreateItem, MemoryItem
+from storage.model.items import CreateItem, MemoryItem
 from storage.model.values import now
 
 

@@ -17,7 +17,7 @@ from storage import (
 )
 from storage.adapter import DatabaseAdapter
 from storage.commands import Command
-from storage.model.memory import CreateItem, DeleteItem, ReinforceItem, UpdateItem
+from storage.model.items import CreateItem, DeleteItem, ReinforceItem, UpdateItem
 from storage.model.tasks import CreateTask, DeleteTask, MoveTask, UpdateTask
 from tests.storage.backends import Raw
 

@@ -161,7 +161,7 @@ async def test_errors_of_the_storage_arrive_as_themselves(bus: Bus, config: Stor
             await client.memory.list_items(memory_type="rumour")
         assert caught.value.field == "memory_type"
         with pytest.raises(InvalidValue, match="args: do not fit list_items"):
-            await client.read("memory", "list_items", nonsense=1)
+            await client.read("items", "list_items", nonsense=1)
         with pytest.raises(InvalidValue, match="query: has half of a surrogate"):
             await client.memory.search("\ud800")
         with pytest.raises(InvalidValue, match="embedding: has 2 dimensions"):

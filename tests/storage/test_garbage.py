@@ -19,7 +19,7 @@ from bus.queues.deadletter import DeadLetter, dead_letter
 from storage import StorageConfig
 from storage.client import StorageClient
 from storage.log import log_of, partition_of
-from storage.model.memory import DeleteItem, ReinforceItem
+from storage.model.items import DeleteItem, ReinforceItem
 from storage.model.tasks import MoveTask
 from storage.model.values import now
 from storage.sidecar.batch import MOST_ENTRIES, next_limit, read_batch
@@ -116,7 +116,7 @@ async def test_garbled_entries_are_set_aside_with_a_reason_once_and_hold_nobody_
             await bus.link.call("XADD", key, "*", "command", b"x", "body", b"y")
         for client in clients:
             await client.memory.create_item(
-                summary="kept", memory_type="event", item_id=f"of-{client.agent_id}"
+                summary="kept", memory_type="event", item_id=f"of-{client.agent}"
             )
         for _ in range(2):  # the second one finds nothing more to set aside
             async with sidecar(config):

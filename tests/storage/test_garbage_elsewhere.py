@@ -109,11 +109,11 @@ async def test_garbage_among_the_reads_is_buried_and_the_others_are_answered(
 ) -> None:
     queue = bus.keys.queue(READS)
     reads: list[object] = [
-        {"domain": "memory", "method": "get_item"},
-        {"domain": 1, "method": 2, "args": 3},
-        {"domain": "memory", "method": "get_item", "args": {"item_id": "x"}},
-        {"domain": "memory", "method": "delete_item", "args": {"item_id": "x"}},
-        {"domain": "__class__", "method": "__init__", "args": {}},
+        {"part": "items", "method": "get_item"},
+        {"part": 1, "method": 2, "args": 3},
+        {"part": "items", "method": "get_item", "args": {"item_id": "x"}},
+        {"part": "items", "method": "delete_item", "args": {"item_id": "x"}},
+        {"part": "__class__", "method": "__init__", "args": {}},
     ]
     async with sidecar(config), bus.join("scout") as scout:
         client = StorageClient(scout)
@@ -150,7 +150,7 @@ async def test_a_method_that_is_not_offered_is_refused_by_the_sidecar_too(
     async with sidecar(config), bus.join("scout"):
         queue = bus.queue(READS, dict, sender="scout")
         for domain, method in (("memory", "delete_item"), ("tasks", "__init__"), ("x" * 999, "")):
-            body = {"domain": domain, "method": method, "args": {"item_id": "x"}}
+            body = {"part": domain, "method": method, "args": {"item_id": "x"}}
             with pytest.raises(BusError, match=r"InvalidValue: method: .*cannot be asked for"):
                 await bus.request(queue, body, dict, timeout=5, sender="scout")
 

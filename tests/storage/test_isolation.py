@@ -6,7 +6,6 @@ that have served another agent before, and through PgBouncer in transaction mode
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,112 +15,35 @@ import pytest
 
 from storage import DatabaseUnavailable
 from storage.adapter import DatabaseAdapter
-from storage.memory import Memory
+from storage.parts import RESULTS
 from storage.postgres.adapter import PgAdapter
 from storage.postgres.catalog import APP_ROLE, OPERATOR_ROLE, SCHEMA_ROLE, SIDECAR_ROLE
-from storage.reads import RESULTS
-from storage.tasks import Tasks
 from tests.pgbouncer import pgbouncer, through
 from tests.postgres import PostgresServer
 from tests.storage.backends import Raw, RawPostgres
+from tests.storage.estates import AGENTS, Read, Shown, items, people, tasks
 from tests.storage.test_apply import at, create
 
 pytestmark = pytest.mark.anyio
 
-START = datetime(2026, 1, 2, tzinfo=UTC)
-VISIBILITIES = ("private", "team", "family", "public")
-#: a owns everything; b is in a team with it; c in another team; d was in a team that is disbanded.
-AGENTS = ("a", "b", "c", "d")
-SEEN = {
-    "a": {"private", "team", "family", "public"},
-    "b": {"team", "family", "public"},
-    "c": {"family", "public"},
-    "d": {"family", "public"},
-    "": {"private", "team", "family", "public"},
-}
-#: Tasks of a: kept for itself, or given to the agent of that name.
-TASKS = {"a": {"of-a", "to-b"}, "b": {"to-b"}, "c": set(), "d": set(), "": {"of-a", "to-b"}}
+ESTATES = (people, items, tasks)
+READS: dict[tuple[str, str], Read] = {}
+SQL: dict[str, Shown] = {}
+for estate in ESTATES:
+    READS |= estate.READS
+    SQL |= estate.SQL
 
 
 async def populate(storage: DatabaseAdapter, raw: Raw) -> None:
-    memory, tasks = storage.scoped("a").memory, storage.scoped("a").tasks
-    for visibility in VISIBILITIES:
-        await memory.create_item(
-            summary=f"apple {visibility}",
-            memory_type="event",
-            embedding=[1, 0, 0],
-            item_id=visibility,
-            visibility=visibility,
-            significance="core",
-        )
-    await tasks.create_task(title="apple of-a", task_id="of-a")
-    await tasks.create_task(title="apple to-b", task_id="to-b", assignee="b")
-    now = "'2026-01-02T00:00:00.000000Z'"
-    for team, status, members in (("ab", "active", "ab"), ("c", "active", "c"), ("ad", "", "ad")):
-        await raw.query(
-            f"INSERT INTO teams (id, name, lead_session_key, status, created_at, updated_at) "
-            f"VALUES ('{team}', 'x', 'a', '{status or 'disbanded'}', {now}, {now})"
-        )
-        for member in members:
-            await raw.query(
-                f"INSERT INTO team_members (team_id, session_key, agent_id, joined_at) "
-                f"VALUES ('{team}', 'session:{member}', '{member}', {now})"
-            )
-    for agent in AGENTS:
-        await raw.query(
-            f"INSERT INTO agents (id, name, created_at, updated_at) "
-            f"VALUES ('{agent}', '{agent}', {now}, {now})"
-        )
-
-
-def calls(memory: Memory, tasks: Tasks) -> dict[tuple[str, str], Any]:
-    """Every read there is, each asking for all that `a` has."""
-    hashes = "ab8b0fd0a4a7b6d0c9d7ef4b3f0c2ef6f0f3f5e6"
-
-    async def each(read: Any, ids: Any) -> list[Any]:
-        return [found for one in ids if (found := await read(one)) is not None]
-
-    async def by_hash() -> list[Any]:
-        from storage.model.values import content_hash
-
-        return await each(
-            memory.find_by_hash, [content_hash(f"apple {v}") for v in VISIBILITIES] + [hashes]
-        )
-
-    async def hits() -> list[Any]:
-        words = await memory.search("apple", limit=100)
-        near = await memory.search("", embedding=[1, 0, 0], limit=100)
-        both = await memory.search("apple", embedding=[1, 0, 0], limit=100)
-        assert {h.item.id for h in words} == {h.item.id for h in near} == {h.item.id for h in both}
-        return [hit.item for hit in both]
-
-    return {
-        ("memory", "get_item"): lambda: each(memory.get_item, VISIBILITIES),
-        ("memory", "find_by_hash"): by_hash,
-        ("memory", "list_items"): memory.list_items,
-        ("memory", "search"): hits,
-        ("tasks", "get_task"): lambda: each(tasks.get_task, ("of-a", "to-b")),
-        ("tasks", "list_tasks"): tasks.list_tasks,
-        ("tasks", "search_tasks"): lambda: tasks.search_tasks("apple"),
-    }
+    for estate in ESTATES:
+        await estate.fill(storage, raw)
 
 
 async def check_reads(storage: DatabaseAdapter, agent: str) -> None:
     view = storage.scoped(agent) if agent else storage.operator()
-    reads = calls(view.memory, view.tasks)
-    assert reads.keys() == RESULTS.keys(), "a read that this test does not know"
-    for (domain, method), read in reads.items():
-        expected = SEEN[agent] if domain == "memory" else TASKS[agent]
-        if method == "find_by_hash":  # only one's own
-            expected = SEEN["a"] if agent in {"a", ""} else set()
-        assert {found.id for found in await read()} == expected, (agent, method)
-
-
-def test_every_read_of_the_interface_is_one_of_these() -> None:
-    for domain, kind in (("memory", Memory), ("tasks", Tasks)):
-        assert set(kind.__abstractmethods__) - {"_write"} == {
-            method for d, method in RESULTS if d == domain
-        }
+    assert READS.keys() == RESULTS.keys(), "a read that no estate knows"
+    for name, read in READS.items():
+        assert {*await read.ids(view)} == read.expected[agent], (agent, name)
 
 
 @pytest.mark.parametrize("agent", [*AGENTS, ""])
@@ -147,20 +69,28 @@ async def test_a_team_counts_from_joining_to_leaving(storage: DatabaseAdapter, r
 
 # PostgreSQL itself
 
-READS = {
-    "memory_items": "SELECT id FROM memory_items",
-    "memory_items by words": "SELECT id FROM memory_items WHERE words @@ to_tsquery('apple')",
-    "memory_items by vector": "SELECT id FROM memory_items ORDER BY embedding <=> '[1,0,0]'",
-    "tasks": "SELECT id FROM tasks",
-    "agents": "SELECT id FROM agents",
-    "teams": "SELECT id FROM teams",
-    "team_members": "SELECT agent_id FROM team_members",
-}
-ROWS = {
-    "tasks": TASKS,
-    "agents": {"a": {"a"}, "b": {"b"}, "c": {"c"}, "d": {"d"}, "": set()},
-    "teams": {"a": {"ab", "ad"}, "b": {"ab"}, "c": {"c"}, "d": {"ad"}, "": set()},
-    "team_members": {"a": {"a", "b", "d"}, "b": {"a", "b"}, "c": {"c"}, "d": {"a", "d"}},
+#: Tables that no part of storage fills yet.
+UNFILLED = {
+    "resources",
+    "categories",
+    "item_categories",
+    "entities",
+    "item_entities",
+    "reflections",
+    "lessons",
+    "live_candidates",
+    "model_feedback",
+    "task_history",
+    "knowledge_collections",
+    "knowledge_collection_grants",
+    "knowledge_chunks",
+    "shared_knowledge",
+    "knowledge_endorsements",
+    "sessions",
+    "observations",
+    "service_keys",
+    "auth_credentials",
+    "secret_uses",
 }
 
 
@@ -204,24 +134,23 @@ async def test_raw_sql_under_the_app_role_shows_what_the_interface_does(
             "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm') "
             "AND relnamespace = 'public'::regnamespace"
         )
-        asked = {what.split()[0] for what in READS} | {"positions", "schema_migrations"}
+        asked = {what.split()[0] for what in SQL} | {"positions", "schema_migrations"} | UNFILLED
         assert {table for (table,) in tables} == asked, "a table that this test does not know"
         for agent in AGENTS:
             async with as_role(url, APP_ROLE, agent) as connection:
-                for what, sql in READS.items():
-                    table = what.split()[0]
-                    expected = SEEN[agent] if table == "memory_items" else ROWS[table][agent]
-                    found = {row[0] for row in await connection.fetch(sql)}
-                    assert found == expected, (agent, what)
+                for what, shown in SQL.items():
+                    found = {row[0] for row in await connection.fetch(shown.sql)}
+                    assert found == shown.expected[agent], (agent, what)
         async with as_role(url, APP_ROLE, "") as connection:  # no scope: nobody's own
             assert {row[0] for row in await connection.fetch("SELECT id FROM memory_items")} == {
                 *("family", "public")
             }
             for what in ("tasks", "agents", "teams", "team_members"):
-                assert await connection.fetch(READS[what]) == []
+                assert await connection.fetch(SQL[what].sql) == []
         async with as_role(url, OPERATOR_ROLE, "") as connection:
-            for what, sql in READS.items():
-                assert len(await connection.fetch(sql)) >= 2, what
+            for what, shown in SQL.items():
+                if shown.expected[""]:
+                    assert len(await connection.fetch(shown.sql)) >= 2, what
 
 
 @pytest.mark.parametrize(
@@ -252,7 +181,7 @@ async def test_who_logs_in_has_no_rights_of_its_own(
 ) -> None:
     async with populated(postgres_server, name) as raw:
         connection = await asyncpg.connect(postgres_server.user_url(name))
-        for table in {what.split()[0] for what in READS}:
+        for table in {what.split()[0] for what in SQL}:
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await connection.fetch(f"SELECT * FROM {table}")
         await connection.close()

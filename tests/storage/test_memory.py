@@ -15,8 +15,13 @@ pytestmark = pytest.mark.anyio
 START = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
 
-async def test_an_item_comes_back_as_it_was_written(storage: DatabaseAdapter) -> None:
+async def test_an_item_comes_back_as_it_was_written(storage: DatabaseAdapter, raw: Raw) -> None:
     memory = storage.scoped("scout").memory
+    now = "'2026-01-02T00:00:00.000000Z'"
+    await raw.query(
+        f"INSERT INTO resources (id, agent_id, created_at, updated_at) "
+        f"VALUES ('r-1', 'scout', {now}, {now})"
+    )
     columns: dict[str, Any] = {
         "summary": "  Der Käse heißt 🧀 \n",
         "memory_type": "episode",

@@ -6,8 +6,8 @@ import asyncpg
 import numpy as np
 import pytest
 
-from storage import memory
-from storage.model.memory import CreateItem
+from storage import queries, search
+from storage.model.items import CreateItem, MemoryItem
 from storage.postgres.adapter import PgAdapter
 from tests.postgres import PostgresServer
 from tests.storage.test_apply import START
@@ -28,7 +28,7 @@ def items(vectors: np.ndarray) -> list[CreateItem]:
     """One of a hundred is of the agent `small`, the rest of `large`."""
     return [
         CreateItem(
-            item=memory.MemoryItem(
+            item=MemoryItem(
                 id=f"{n:05}",
                 agent_id="small" if n % 100 == 0 else "large",
                 memory_type="event",
@@ -55,9 +55,9 @@ async def test_by_the_index_nearly_all_that_are_nearest_are_found(
         for agent in ("large", "small"):
             reads = storage.scoped(agent).memory
             for query in random.normal(size=(20, 3)).tolist():
-                monkeypatch.setattr(memory, "FEW", COUNT)
+                monkeypatch.setattr(search, "FEW", COUNT)
                 exact = [hit.item.id for hit in await reads.search("", embedding=query)]
-                monkeypatch.setattr(memory, "FEW", 0)
+                monkeypatch.setattr(search, "FEW", 0)
                 near = [hit.item.id for hit in await reads.search("", embedding=query)]
                 assert len(exact) == len(near) == 10, "also for whoever has few among many"
                 found += len(set(exact) & set(near))
@@ -69,7 +69,9 @@ async def test_the_index_serves_the_search_under_row_level_security(
     postgres_server: PostgresServer, name: str
 ) -> None:
     connection = await asyncpg.connect(postgres_server.user_url(name))
-    sql = memory.queries.load("storage.postgres", "memory.sql")["nearest_of_many"]
+    sql = queries.load("storage.postgres", "search.sql", this="memory_items", visible="shared")[
+        "nearest_of_many"
+    ]
     async with connection.transaction():
         await connection.execute("SET LOCAL ROLE argentbus_app")
         await connection.execute("SELECT set_config('app.agent_id', 'a', true)")

@@ -18,6 +18,7 @@ from storage import (
     SchemaMismatch,
     StorageError,
 )
+from storage.migrations import known
 from storage.model.tasks import MoveTask
 from storage.postgres import migrations
 from storage.postgres.adapter import PgAdapter
@@ -29,6 +30,8 @@ from tests.storage.backends import RawPostgres
 from tests.storage.test_apply import START, at, create, entries, reinforce
 
 pytestmark = pytest.mark.anyio
+
+VERSIONS = [one.version for one in known("storage.postgres")]
 
 
 @pytest.fixture
@@ -63,12 +66,16 @@ async def test_setting_up_is_done_once_and_can_be_looked_at_before(
     assert [step.text for step in await setup(server.url(), url)] == [s.text for s in planned]
     try:
         assert await setup(server.url(), url) == []
-        with pytest.raises(SchemaMismatch, match="lacks 2 migrations .*0001.*migrate schema"):
+        with pytest.raises(
+            SchemaMismatch, match=f"lacks {VERSIONS[-1]} migrations .*0001.*migrate"
+        ):
             await opens(url)
         admin = server.url("set%20up%20%C3%BC'%22")
-        assert [one.applied_at for one in await migrations.status(admin)] == [None, None]
+        assert [one.applied_at for one in await migrations.status(admin)] == [
+            None for _ in VERSIONS
+        ]
         done = await migrations.run(admin, dimensions=3)
-        assert [one.version for one in done] == [1, 2]
+        assert [one.version for one in done] == VERSIONS
         assert await migrations.run(admin) == []
         assert all(one.applied_at for one in await migrations.status(admin))
         await opens(url)
@@ -86,7 +93,7 @@ async def test_many_migrate_at_once(postgres_server: PostgresServer) -> None:
             for _ in range(4):
                 tasks.start_soon(migrations.run, postgres_server.url(name))
         async with RawPostgres.open(postgres_server.url(name)) as raw:
-            assert await raw.query("SELECT count(*) FROM schema_migrations") == [(2,)]
+            assert await raw.query("SELECT count(*) FROM schema_migrations") == [(len(VERSIONS),)]
     finally:
         await execute(admin, f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -125,7 +132,7 @@ async def test_what_cannot_be_opened_says_why_and_what_to_do(
         (wrong, DatabaseUnavailable, "password authentication failed.*user and the password"),
         (nowhere, DatabaseUnavailable, "cannot be reached.*is it running"),
         (server.user_url("nowhere"), DatabaseUnavailable, "does not exist: make it with"),
-        (server.user_url("postgres"), SchemaMismatch, "lacks 2 migrations"),
+        (server.user_url("postgres"), SchemaMismatch, f"lacks {len(VERSIONS)} migrations"),
     ]
     for url, kind, problem in cases:
         with pytest.raises(kind, match=problem) as caught:

@@ -2,73 +2,41 @@
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from datetime import timedelta
 from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage import CommandRefused, Task
+from storage import CommandRefused
 from storage.adapter import DatabaseAdapter
 from storage.commands import Command
-from storage.model.memory import CreateItem, DeleteItem, ReinforceItem, UpdateItem
-from storage.model.tasks import CreateTask, MoveTask
 from tests.postgres import PostgresServer
-from tests.storage.backends import BACKENDS, Raw, opened
-from tests.storage.test_apply import START, at, create, entries
+from tests.storage.backends import BACKENDS, TABLES, Raw, opened
+from tests.storage.histories import items, tasks
+from tests.storage.test_apply import at, entries
 
 pytestmark = pytest.mark.anyio
 
-_numbers = st.integers(0, 3)
-_facts = st.sampled_from(["one", "ONE ", "two", "three"])
-_commands = st.one_of(
-    st.builds(lambda fact: ("create", fact), _facts),
-    st.builds(lambda n: ("reinforce", n), _numbers),
-    st.builds(lambda n, fact: ("update", n, fact), _numbers, _facts),
-    st.builds(lambda n: ("delete", n), _numbers),
-    st.builds(lambda needs: ("task", needs), st.lists(_numbers, max_size=2, unique=True)),
-    st.builds(
-        lambda n, status: ("move", n, status),
-        _numbers,
-        st.sampled_from(["in_progress", "completed", "failed", "cancelled"]),
-    ),
-)
+HISTORIES = (items, tasks)
+_histories = st.lists(st.one_of(*(history.plans for history in HISTORIES)), min_size=1, max_size=25)
 
 
-def _command(n: int, plan: Sequence[Any]) -> Command:
-    now = START + timedelta(seconds=n)
-    match plan:
-        case ("create", fact):
-            item = msgspec.structs.replace(
-                create(n, fact).item, created_at=now, updated_at=now, id=f"i-{n % 7}"
-            )
-            return CreateItem(item=item)
-        case ("reinforce", which):
-            return ReinforceItem(agent_id="scout", item_id=f"i-{which}", at=now)
-        case ("update", which, fact):
-            changes = {"summary": fact}
-            return UpdateItem(agent_id="scout", item_id=f"i-{which}", changes=changes, at=now)
-        case ("delete", which):
-            return DeleteItem(agent_id="scout", item_id=f"i-{which}")
-        case ("task", needs):
-            task = Task(
-                id=f"t-{n % 5}",
-                agent_id="scout",
-                title=f"task {n}",
-                depends_on=[f"t-{which}" for which in needs],
-                created_at=now,
-                updated_at=now,
-            )
-            return CreateTask(by="scout", task=task)
-        case ("move", which, status):
-            return MoveTask(agent_id="scout", task_id=f"t-{which}", status=status, at=now)
-    raise AssertionError(plan)
+def _commands(data: st.DataObject) -> list[Command]:
+    made = []
+    for n, plan in enumerate(data.draw(_histories)):
+        [command] = filter(None, (history.command(n, plan) for history in HISTORIES))
+        made.append(command)
+    return made
+
+
+async def _read(storage: DatabaseAdapter) -> list[Any]:
+    view = storage.scoped("scout")
+    return [await history.reads(view) for history in HISTORIES]
 
 
 @asynccontextmanager
@@ -80,8 +48,7 @@ async def fresh(
         name = next(names) if backend == "postgres" else ""
         async with opened(backend, Path(directory) / "memory.db", server, name) as (storage, raw):
             if name:
-                for table in ("memory_items", "tasks", "positions"):
-                    await raw.query(f"DELETE FROM {table}")
+                await raw.query(f"TRUNCATE {', '.join(TABLES)}, positions CASCADE")
             yield storage, raw
 
 
@@ -116,9 +83,6 @@ def _steps(data: st.DataObject, count: int) -> list[tuple[int, int]]:
     return steps
 
 
-_histories = st.lists(_commands, min_size=1, max_size=25)
-
-
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_any_cut_into_batches_with_any_repeats_gives_the_same_rows(
     backend: str, request: pytest.FixtureRequest
@@ -126,8 +90,7 @@ def test_any_cut_into_batches_with_any_repeats_gives_the_same_rows(
     @settings(max_examples=25, deadline=None)
     @given(data=st.data())
     def check(data: st.DataObject) -> None:
-        plans = data.draw(_histories)
-        commands = [_command(n, plan) for n, plan in enumerate(plans)]
+        commands = _commands(data)
         steps = _steps(data, len(commands))
 
         async def run() -> None:
@@ -154,8 +117,7 @@ def test_any_history_gives_the_same_rows_and_the_same_errors_on_both(
     @settings(max_examples=60, deadline=None)
     @given(data=st.data())
     def check(data: st.DataObject) -> None:
-        plans = data.draw(_histories)
-        commands = [_command(n, plan) for n, plan in enumerate(plans)]
+        commands = _commands(data)
         steps = _steps(data, len(commands))
 
         async def run() -> None:
@@ -169,23 +131,12 @@ def test_any_history_gives_the_same_rows_and_the_same_errors_on_both(
                     assert await deliver(one, *step) == await deliver(other, *step)
                 assert await behind_one.everything() == await behind_other.everything()
                 assert await one.positions() == await other.positions()
-                for read in (_found, _listed):
-                    assert await read(one) == await read(other)
+                assert await _read(one) == await _read(other)
 
         anyio.run(run)
 
     with postgres_server.database(3) as name:
         check()
-
-
-async def _found(storage: DatabaseAdapter) -> set[str]:
-    hits = await storage.scoped("scout").memory.search("one three")
-    return {hit.item.id for hit in hits}
-
-
-async def _listed(storage: DatabaseAdapter) -> list[Any]:
-    view = storage.scoped("scout")
-    return [*await view.memory.list_items(), *await view.tasks.list_tasks()]
 
 
 @contextmanager

@@ -128,7 +128,7 @@ async def test_reads_are_in_the_scope_of_who_signed(
         queue = bus.queue(READS, ReadRequest)
         with pytest.raises(RequestTimeout):  # unsigned
             await bus.request(
-                queue, ReadRequest("memory", "list_items", {}), Any, timeout=1, sender="scout"
+                queue, ReadRequest("items", "list_items", {}), Any, timeout=1, sender="scout"
             )
         assert "is not signed" in (await queue.dead_letters())[0].reason
 

@@ -1,16 +1,19 @@
--- name: search_keyword
+-- Searching a table that has `words` (a tsvector) and, for vectors, `embedding`. `this` stands for the
+-- table, `{visible}` for which of its rows are to be seen.
+
+-- name: keyword
 -- Best matches of the words in $2 first, by BM25 (Robertson and Zaragoza, "The Probabilistic
 -- Relevance Framework: BM25 and Beyond", 2009; k1 = 1.2, b = 0.75, as in SQLite's FTS5). ts_rank
 -- does not know how rare a word is: it only chooses the 500 that are weighed. How many items have
 -- a word is counted among these, and an item's length is that of its vocabulary.
 WITH matched AS MATERIALIZED (
-  SELECT memory_items.id, memory_items.words, length(memory_items.words)::float AS size
-  FROM memory_items, websearch_to_tsquery('argentbus', argentbus_fold($2)) AS query
-  WHERE memory_items.words @@ query AND {visible_items}
-  ORDER BY ts_rank(memory_items.words, query, 1) DESC, memory_items.id LIMIT 500
+  SELECT this.id, this.words, length(this.words)::float AS size
+  FROM this, websearch_to_tsquery('argentbus', argentbus_fold($2)) AS query
+  WHERE this.words @@ query AND {visible}
+  ORDER BY ts_rank(this.words, query, 1) DESC, this.id LIMIT 500
 ), collection AS (
   SELECT avg(size) AS mean_size, GREATEST(count(*), (
-    SELECT reltuples FROM pg_class WHERE oid = 'public.memory_items'::regclass)) AS size
+    SELECT reltuples FROM pg_class WHERE oid = 'public.this'::regclass)) AS size
   FROM matched
 ), hits AS (
   SELECT matched.id, matched.size, word.lexeme,
@@ -25,13 +28,13 @@ WITH matched AS MATERIALIZED (
     hits.frequency + 1.2 * (0.25 + 0.75 * hits.size / collection.mean_size))) AS score
   FROM hits JOIN rarity USING (lexeme), collection GROUP BY hits.id
 )
-SELECT %s, scored.score FROM scored JOIN memory_items USING (id)
-ORDER BY scored.score DESC, memory_items.id LIMIT $3;
+SELECT %s, scored.score FROM scored JOIN this USING (id)
+ORDER BY scored.score DESC, this.id LIMIT $3;
 
 -- name: embedded
 -- How many have an embedding; no further than $2 is counted.
 SELECT count(*) FROM (
-  SELECT 1 FROM memory_items WHERE embedding IS NOT NULL AND {visible_items} LIMIT $2
+  SELECT 1 FROM this WHERE embedding IS NOT NULL AND {visible} LIMIT $2
 ) AS seen;
 
 -- name: nearest_of_many
@@ -40,7 +43,7 @@ SELECT count(*) FROM (
 -- in it.
 WITH near AS MATERIALIZED (
   SELECT id, embedding <=> $2::vector AS distance
-  FROM memory_items WHERE {visible_items}
+  FROM this WHERE {visible}
   ORDER BY embedding <=> $2::vector LIMIT $3
 )
 SELECT id, 1 - COALESCE(NULLIF(distance, 'NaN'), 1) AS similarity FROM near
@@ -49,6 +52,10 @@ WHERE distance IS NOT NULL ORDER BY similarity DESC, id;
 -- name: nearest_of_few
 -- The same exactly, for which all are compared; a vector of zeros is near to nothing.
 SELECT id, 1 - COALESCE(NULLIF(embedding <=> $2::vector, 'NaN'), 1) AS similarity
-FROM memory_items
-WHERE embedding IS NOT NULL AND {visible_items}
+FROM this
+WHERE embedding IS NOT NULL AND {visible}
 ORDER BY similarity DESC, id LIMIT $3;
+
+-- name: by_id
+-- %s: the columns, then as many placeholders as there are ids.
+SELECT %s FROM this WHERE this.id IN (%s) AND {visible};

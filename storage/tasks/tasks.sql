@@ -52,6 +52,3 @@ ORDER BY
     ELSE 4 END,
   CASE WHEN due_at IS NULL THEN 1 ELSE 0 END, due_at, created_at, id
 LIMIT $6 OFFSET $7;
-
--- name: count
-SELECT count(*) FROM tasks;

@@ -1,11 +1,12 @@
 """Memory items: what agents know, and the commands that change it."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import msgspec
 
 from . import values
+from .command import Changes, Command, check_target
 
 MEMORY_TYPES: Final = (
     "profile",
@@ -60,8 +61,10 @@ class MemoryItem(msgspec.Struct, frozen=True, kw_only=True):
         return None if self.embedding is None else values.unpack_vector(self.embedding)
 
 
-class CreateItem(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class CreateItem(Command, frozen=True, kw_only=True, tag=True):
     """Store a fact. Where the agent has it already (by its hash), that one is reinforced."""
+
+    area = "memory"
 
     item: MemoryItem
 
@@ -69,32 +72,54 @@ class CreateItem(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     def agent_id(self) -> str:
         return self.item.agent_id
 
+    def checked(self, dimensions: int) -> Self:
+        return msgspec.structs.replace(self, item=checked_item(self.item, dimensions))
 
-class UpdateItem(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+
+class UpdateItem(Command, frozen=True, kw_only=True, tag=True):
     """Change columns of an item of the agent's own."""
+
+    area = "memory"
 
     agent_id: str
     item_id: str
     changes: dict[str, Any]
     at: datetime
 
+    def checked(self, dimensions: int) -> Self:
+        check_target("item_id", self.item_id, self.at)
+        CHANGES.check(self.changes, dimensions)
+        return self
 
-class ReinforceItem(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+
+class ReinforceItem(Command, frozen=True, kw_only=True, tag=True):
     """Count a fact once more."""
+
+    area = "memory"
 
     agent_id: str
     item_id: str
     at: datetime
 
+    def checked(self, dimensions: int) -> Self:
+        check_target("item_id", self.item_id, self.at)
+        return self
 
-class DeleteItem(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+
+class DeleteItem(Command, frozen=True, kw_only=True, tag=True):
     """Forget an item of the agent's own."""
+
+    area = "memory"
 
     agent_id: str
     item_id: str
 
+    def checked(self, dimensions: int) -> Self:
+        check_target("item_id", self.item_id)
+        return self
 
-MemoryCommand = CreateItem | UpdateItem | ReinforceItem | DeleteItem
+
+COMMANDS: Final = (CreateItem, UpdateItem, ReinforceItem, DeleteItem)
 
 #: Columns that `UpdateItem` may change.
 CHANGEABLE: Final = (
@@ -139,3 +164,13 @@ def checked_item(item: MemoryItem, dimensions: int) -> MemoryItem:
     values.known_moment("created_at", item.created_at)
     values.known_moment("updated_at", item.updated_at)
     return msgspec.structs.replace(item, content_hash=values.content_hash(item.summary))
+
+
+_NOW: Final = values.now()
+CHANGES: Final = Changes(
+    MemoryItem(
+        id="x", agent_id="x", memory_type="event", summary="x", created_at=_NOW, updated_at=_NOW
+    ),
+    CHANGEABLE,
+    checked_item,
+)

@@ -1,18 +1,18 @@
-"""Tasks: the operations on tasks, and the logic behind them, once for all databases."""
+"""Tasks: work that agents hand to each other."""
 
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from . import queries
-from .commands import Command, converted_changes
-from .database import Database, Transaction, Violation
-from .errors import InvalidValue, NotFound
-from .fusion import any_word
-from .model import values
-from .model.tasks import (
+from storage import queries
+from storage.database import Database, Transaction, Violation
+from storage.domain import Reads, View, Way, Writes, each
+from storage.errors import InvalidValue, NotFound
+from storage.model import values
+from storage.model.command import Command
+from storage.model.tasks import (
+    CHANGES,
     PRIORITIES,
     STATUSES,
     CreateTask,
@@ -21,9 +21,10 @@ from .model.tasks import (
     Task,
     UpdateTask,
 )
-from .rows import Rows
+from storage.rows import Rows
+from storage.search import Search
 
-SQL = queries.load("storage", "tasks.sql")
+SQL = queries.load("storage.tasks", "tasks.sql")
 
 _UUID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -35,28 +36,21 @@ _DEPENDENCIES: Final = "tasks.depends_on"
 SHORTEST_PREFIX = 4
 
 
-class Tasks(ABC):
+class Tasks(View):
     """What one agent may do with tasks.
 
     An agent sees and changes the tasks that it made, those assigned to it, and those of nobody.
     """
 
-    def __init__(self, agent: str) -> None:
-        self.agent = agent
-
-    @abstractmethod
-    async def _write(self, command: Command) -> None:
-        """Carry the command out, or put it on its way."""
-
-    @abstractmethod
     async def get_task(self, task_id: str) -> Task | None:
         """The task with that id, or the only one whose id begins so (4 characters at least).
 
         Raises:
             InvalidValue: several ids begin so, or it is too short.
         """
+        task: Task | None = await self._port.read("tasks", "get_task", task_id=task_id)
+        return task
 
-    @abstractmethod
     async def list_tasks(
         self,
         *,
@@ -68,10 +62,22 @@ class Tasks(ABC):
         offset: int = 0,
     ) -> list[Task]:
         """Tasks, the most urgent first, then by due date and age. A project is a parent task."""
+        tasks: list[Task] = await self._port.read(
+            "tasks",
+            "list_tasks",
+            status=status,
+            priority=priority,
+            assignee=assignee,
+            project=project,
+            limit=limit,
+            offset=offset,
+        )
+        return tasks
 
-    @abstractmethod
     async def search_tasks(self, query: str, *, limit: int = 10) -> list[Task]:
         """Tasks with any word of `query` in title, description or tags, the best first."""
+        tasks: list[Task] = await self._port.read("tasks", "search_tasks", query=query, limit=limit)
+        return tasks
 
     async def create_task(
         self,
@@ -103,12 +109,12 @@ class Tasks(ABC):
             updated_at=moment,
             **columns,
         )
-        await self._write(CreateTask(by=self.agent, task=task))
+        await self._port.write(CreateTask(by=self.agent, task=task))
         return task
 
     async def update_task(self, task_id: str, **changes: Any) -> None:
         """Change columns of a task; its status is changed by `start`, `complete` and so on."""
-        await self._write(
+        await self._port.write(
             UpdateTask(
                 agent_id=self.agent,
                 task_id=await self._whole(task_id),
@@ -139,14 +145,14 @@ class Tasks(ABC):
 
     async def delete_task(self, task_id: str) -> None:
         """Remove a task; one that is not there is no error."""
-        await self._write(DeleteTask(agent_id=self.agent, task_id=await self._whole(task_id)))
+        await self._port.write(DeleteTask(agent_id=self.agent, task_id=await self._whole(task_id)))
 
     async def ready(self, *, limit: int = 50) -> list[Task]:
         """Tasks that can be started now, the most urgent first."""
         return await self.list_tasks(status="pending", limit=limit)
 
     async def _move(self, task_id: str, status: str, note: str | None) -> None:
-        await self._write(
+        await self._port.write(
             MoveTask(
                 agent_id=self.agent,
                 task_id=await self._whole(task_id),
@@ -166,21 +172,17 @@ class Tasks(ABC):
         return task.id
 
 
-class TaskReads:
-    """The reading side, on a database."""
+class TaskReads(Reads):
+    """Reads of tasks."""
 
-    def __init__(self, database: Database, search_sql: Mapping[str, str]) -> None:
-        self._database = database
-        self._rows = Rows(Task, database.spelling)
-        self._search_sql = search_sql
-        self._columns = ", ".join(f"tasks.{column}" for column in self._rows.columns)
+    def __init__(self, database: Database, dimensions: int) -> None:
+        super().__init__(database, dimensions)
+        self._rows = Rows(Task, database.spelling, "tasks")
+        self._search = Search(database, self._rows, "visible_tasks")
 
     async def get_task(self, agent: str, task_id: str) -> Task | None:
         behind = values.text("task_id", task_id, least=1) + "\U0010ffff"
-        rows = await self._database.fetch(
-            SQL["get_task"] % self._columns, agent, task_id, behind, scope=agent
-        )
-        found = [self._rows.from_row(row) for row in rows]
+        found = await self._all(agent, self._rows, SQL["get_task"], task_id, behind)
         exact = next((task for task in found if task.id == task_id), None)
         if exact is None and len(task_id) < SHORTEST_PREFIX:
             raise InvalidValue("task_id", f"give at least {SHORTEST_PREFIX} characters of the id")
@@ -203,64 +205,52 @@ class TaskReads:
             values.one_of("status", status, STATUSES)
         if priority:
             values.one_of("priority", priority, PRIORITIES)
-        rows = await self._database.fetch(
-            SQL["list_tasks"] % self._columns,
+        return await self._all(
             agent,
+            self._rows,
+            SQL["list_tasks"],
             status or "",
             priority or "",
             values.text("assignee", assignee or ""),
             values.text("project", project or ""),
             values.at_most("limit", limit, 10_000),
             values.at_most("offset", offset, 2**53),
-            scope=agent,
         )
-        return [self._rows.from_row(row) for row in rows]
 
     async def search_tasks(self, agent: str, query: str, *, limit: int = 10) -> list[Task]:
-        limit = values.at_most("limit", limit, 1000)
-        words = any_word(values.text("query", query))
-        if not words:
-            return []
-        rows = await self._database.fetch(
-            self._search_sql["search"] % self._columns, agent, words, limit, scope=agent
-        )
-        return [self._rows.from_row(row) for row in rows]
+        return await self._search.keyword(agent, query, limit)
 
 
-class TaskWrites:
+class TaskWrites(Writes):
     """Applies task commands within a transaction."""
 
-    def __init__(self, database: Database, own_sql: Mapping[str, str]) -> None:
-        self._rows = Rows(Task, database.spelling)
-        self._spelling = database.spelling
-        self._own_sql = own_sql
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._own_sql = queries.load(database.package, "tasks.sql")
+        self._rows = Rows(Task, database.spelling, "tasks")
         self._keys = ((self._rows.columns.index("id"),),)
 
-    async def create(self, transaction: Transaction, commands: Sequence[CreateTask]) -> None:
-        """Add many tasks that depend on nothing, at once."""
-        await self._insert(transaction, [self._rows.to_row(command.task) for command in commands])
+    def ways(self) -> Mapping[type[Command], Way]:
+        return {
+            CreateTask: Way(self._create, kind=lambda command: bool(command.task.depends_on)),
+            UpdateTask: each(self._update),
+            MoveTask: each(self._move),
+            DeleteTask: each(self._delete),
+        }
 
-    async def create_dependent(self, transaction: Transaction, command: CreateTask) -> None:
-        """Add a task that depends on others."""
+    async def _create(self, transaction: Transaction, commands: Sequence[CreateTask]) -> None:
+        if not commands[0].task.depends_on:
+            rows = [self._rows.to_row(command.task) for command in commands]
+            await self._insert(transaction, rows)
+            return
         await transaction.hold(_DEPENDENCIES)
-        row = self._rows.to_row(command.task)
-        if command.task.status == "pending" and not await self._resolved(transaction, command.task):
-            row[self._rows.columns.index("status")] = "blocked"
-        await self._insert(transaction, [row])
-
-    async def change(self, transaction: Transaction, command: Command) -> None:
-        """Apply one command of another kind.
-
-        Raises:
-            NotFound: there is no such task, or not for this agent.
-        """
-        match command:
-            case UpdateTask():
-                await self._update(transaction, command)
-            case MoveTask():
-                await self._move(transaction, command)
-            case DeleteTask(agent_id=agent, task_id=task_id):
-                await transaction.fetch(SQL["delete_task"], task_id, agent)
+        for command in commands:
+            row = self._rows.to_row(command.task)
+            if command.task.status == "pending" and not await self._resolved(
+                transaction, command.task
+            ):
+                row[self._rows.columns.index("status")] = "blocked"
+            await self._insert(transaction, [row])
 
     async def _insert(self, transaction: Transaction, rows: list[list[Any]]) -> None:
         try:
@@ -278,13 +268,10 @@ class TaskWrites:
         return True
 
     async def _update(self, transaction: Transaction, command: UpdateTask) -> None:
-        changes = converted_changes(Task, command.changes) | {"updated_at": command.at}
-        assignments = ", ".join(f"{column} = ${n}" for n, column in enumerate(changes, 3))
-        arguments = [self._rows.value_in(column, value) for column, value in changes.items()]
-        rows = await transaction.fetch(
-            SQL["update_task"] % assignments, command.task_id, command.agent_id, *arguments
-        )
-        _must_be_there(rows, command.task_id, command.agent_id)
+        changes = CHANGES.converted(command.changes) | {"updated_at": command.at}
+        target = (command.task_id, command.agent_id)
+        if not await self._change(transaction, self._rows, SQL["update_task"], changes, *target):
+            raise _missing(*target)
 
     async def _move(self, transaction: Transaction, command: MoveTask) -> None:
         if command.status == "completed":
@@ -293,7 +280,8 @@ class TaskWrites:
         rows = await transaction.fetch(
             SQL["move_task"], command.task_id, command.agent_id, command.status, at
         )
-        _must_be_there(rows, command.task_id, command.agent_id)
+        if not rows:
+            raise _missing(command.task_id, command.agent_id)
         if command.note is not None:
             metadata = self._spelling.json_out(rows[0][0]) | {"note": command.note}
             await transaction.fetch(
@@ -302,7 +290,9 @@ class TaskWrites:
         if command.status == "completed":
             await transaction.fetch(self._own_sql["unblock"], command.task_id, at)
 
+    async def _delete(self, transaction: Transaction, command: DeleteTask) -> None:
+        await transaction.fetch(SQL["delete_task"], command.task_id, command.agent_id)
 
-def _must_be_there(rows: Sequence[Any], task_id: str, agent: str) -> None:
-    if not rows:
-        raise NotFound(f"there is no task {task_id} that {agent or 'anybody'} may change")
+
+def _missing(task_id: str, agent: str) -> NotFound:
+    return NotFound(f"there is no task {task_id} that {agent or 'anybody'} may change")

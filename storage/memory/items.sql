@@ -28,11 +28,7 @@ WHERE id = $1 AND agent_id = $2 RETURNING id;
 DELETE FROM memory_items WHERE id = $1 AND agent_id = $2;
 
 -- name: get_item
-SELECT %s FROM memory_items WHERE id = $2 AND {visible_items};
-
--- name: get_items
--- %s: the columns, then as many placeholders as there are ids.
-SELECT %s FROM memory_items WHERE id IN (%s) AND {visible_items};
+SELECT %s FROM memory_items WHERE id = $2 AND {shared memory_items};
 
 -- name: find_by_hash
 SELECT %s FROM memory_items
@@ -42,14 +38,7 @@ ORDER BY created_at, id LIMIT 1;
 -- name: list_items
 -- The newest first. An empty $2 or $3 stands for any type, any significance.
 SELECT %s FROM memory_items
-WHERE {visible_items}
+WHERE {shared memory_items}
   AND ($2 = '' OR memory_type = $2)
   AND ($3 = '' OR significance = $3)
 ORDER BY created_at DESC, id DESC LIMIT $4 OFFSET $5;
-
--- name: embeddings
--- What a vector search compares with.
-SELECT id, embedding FROM memory_items WHERE embedding IS NOT NULL AND {visible_items};
-
--- name: count
-SELECT count(*) FROM memory_items;

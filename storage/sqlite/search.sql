@@ -1,0 +1,18 @@
+-- Searching a table that has `seq` and a full-text table `this_fts` for it. `this` stands for the
+-- table, `{visible}` for which of its rows are to be seen.
+
+-- name: keyword
+-- Best matches of the words in $2 first; bm25 is smaller for better ones.
+SELECT %s, -bm25(this_fts) AS score
+FROM this_fts JOIN this ON this.seq = this_fts.rowid
+WHERE this_fts MATCH $2
+  AND {visible}
+ORDER BY score DESC, this.id LIMIT $3;
+
+-- name: embeddings
+-- What a vector search compares with.
+SELECT id, embedding FROM this WHERE embedding IS NOT NULL AND {visible};
+
+-- name: by_id
+-- %s: the columns, then as many placeholders as there are ids.
+SELECT %s FROM this WHERE this.id IN (%s) AND {visible};
