@@ -6,15 +6,16 @@ entries, and apply each exactly once.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import anyio
 import msgspec
-from coredis.connection import BaseConnection
 
 from bus.errors import UndecodableMessage
 from bus.keys import check_name
 from bus.messages.envelope import Envelope, unwrap
+from bus.servers.reader import StreamReader, rows_of
 from bus.servers.script import Script
 
 if TYPE_CHECKING:
@@ -68,8 +69,7 @@ class Log:
         self._bus = bus
         self.key: Final = bus.keys.log(name)
         self._epoch_key = f"{self.key}:epoch"
-        # What blocks needs a connection of its own; it is kept from one read to the next.
-        self._reader: BaseConnection | None = None
+        self._reader = StreamReader(bus.link, self.key)
         self._reading = anyio.Lock()
 
     async def append(
@@ -114,27 +114,12 @@ class Log:
         """
         if block is None:
             result = await self._call("XREAD", "COUNT", limit, "STREAMS", self.key, after)
-            return _entries(result, self._unwrap)
-
-        async def blocking() -> Any:
-            if self._reader is None or not self._reader.usable:
-                self._reader = await self._bus.link.open_connection(self.key)
-            return await self._bus.link.ask(
-                self._reader,
-                b"XREAD",
-                b"COUNT",
-                limit,
-                b"BLOCK",
-                max(1, int(block * 1000)),
-                b"STREAMS",
-                self.key,
-                after,
-                timeout=block + self._bus.link.reply_timeout,
-                blocking=True,
-            )
-
-        async with self._reading:
-            return _entries(await self._bus.link.retrying(blocking), self._unwrap)
+            rows = rows_of(result)
+        else:
+            read = partial(self._reader.read, after, count=limit, block=block)
+            async with self._reading:
+                rows = await self._bus.link.retrying(read)
+        return [_entry(row[0].decode(), row[1], self._unwrap) for row in rows]
 
     async def trim(self, *, through: str, epoch: str) -> int:
         """Drop the entries up to and including `through`; return how many were dropped.
@@ -179,14 +164,6 @@ class Log:
 
     async def _call(self, command: str, *args: str | int) -> Any:
         return await self._bus.link.retrying(lambda: self._bus.link.call(command, *args))
-
-
-def _entries(result: Any, read: Callable[[bytes], Envelope] = unwrap) -> list[LogEntry]:
-    if not result:
-        return []
-    # RESP3 answers with a map of streams, RESP2 with a list of pairs.
-    streams = result.values() if isinstance(result, dict) else [pair[1] for pair in result]
-    return [_entry(row[0].decode(), row[1], read) for rows in streams for row in rows]
 
 
 def _entry(entry_id: str, fields: Any, read: Callable[[bytes], Envelope] = unwrap) -> LogEntry:

@@ -87,7 +87,7 @@ class Membership:
         self._link = link
         self._keys = keys
         self.group: Final = group
-        self._consumer = consumer
+        self.consumer: Final = consumer
         self._ttl = ttl
         self._start = start
 
@@ -126,7 +126,7 @@ class Membership:
 
     async def leave(self) -> None:
         """Stop being one: another member removes what is left of it."""
-        await self._link.call("ZREM", self._keys.consumers(self.group), self._consumer)
+        await self._link.call("ZREM", self._keys.consumers(self.group), self.consumer)
 
     async def heal(self, error: ServerRefused) -> None:
         """Make the group again where `error` says that it is gone; wait where Redis is full.
@@ -154,7 +154,7 @@ class Membership:
     async def beat(self) -> bool:
         """Send a heartbeat; return whether the consumer counted as alive until now."""
         alive = await self._link.run_once(
-            _ALIVE, [self._keys.consumers(self.group)], [self._consumer, int(self._ttl * 1000)]
+            _ALIVE, [self._keys.consumers(self.group)], [self.consumer, int(self._ttl * 1000)]
         )
         return bool(alive)
 
@@ -165,7 +165,7 @@ class Membership:
             Whether it is still this consumer's.
         """
         keys = [self._keys.stream, self._keys.kills(self.group)]
-        args = [self.group, self._consumer, entry_id]
+        args = [self.group, self.consumer, entry_id]
         return bool(await self._link.run_once(_STARTED, keys, args))
 
     async def tend(self, room: int) -> Tended:
@@ -187,7 +187,7 @@ class Membership:
             ],
             [
                 group,
-                self._consumer,
+                self.consumer,
                 room,
                 int(self._ttl * 1000),
                 int(GAP * 1000),
@@ -218,7 +218,7 @@ class Membership:
                     after,
                     "+",
                     _PAGE,
-                    self._consumer,
+                    self.consumer,
                 )
             )
             ids += [row[0].decode() for row in rows]

@@ -47,11 +47,7 @@ class StreamReader:
             timeout=block + self._link.reply_timeout,
             blocking=True,
         )
-        if not result:
-            return []
-        # RESP3 answers with a map of streams, RESP2 with a list of pairs.
-        streams = result.values() if isinstance(result, dict) else [pair[1] for pair in result]
-        return [row for rows in streams for row in rows]
+        return rows_of(result)
 
     async def aclose(self) -> None:
         """Give the connection up."""
@@ -59,3 +55,12 @@ class StreamReader:
             self._connection.invalidate("done with it")
             self._connection = None
         await anyio.lowlevel.checkpoint()
+
+
+def rows_of(result: Any) -> list[Any]:
+    """The entries (id, fields) in the reply to an XREAD or XREADGROUP."""
+    if not result:
+        return []
+    # RESP3 answers with a map of streams, RESP2 with a list of pairs.
+    streams = result.values() if isinstance(result, dict) else [pair[1] for pair in result]
+    return [row for rows in streams for row in rows]
