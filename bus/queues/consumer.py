@@ -86,6 +86,14 @@ class Consumer(Generic[T]):
             bus, keys, self._membership, self._prefetch, self.settlements, ttl=ttl
         )
 
+    @property
+    def put_off(self) -> int:
+        """How many of its deliveries are dealt with, and not settled because Redis refuses that.
+
+        It is tried again until Redis does not, after 0.1 to 30 s; they go to nobody else meanwhile.
+        """
+        return self.settlements.put_off
+
     # the caller's side
 
     def __aiter__(self) -> "Consumer[T]":
@@ -220,7 +228,7 @@ class Consumer(Generic[T]):
 
     async def _close(self) -> None:
         try:
-            await self.settlements.flush()
+            await self.settlements.flush(all=True)
             await self._fetching.give_back_unheld(set())
             await self.settlements.trim()
             await self._membership.leave()

@@ -123,7 +123,8 @@ class Delivery(Generic[T]):
         Raises:
             BusError: the delivery is settled already.
             DeliveryLost: in a queue that keeps an order, another consumer has it by now.
-            BusUnavailable: Redis could not be reached; it goes on being tried.
+            BusUnavailable, ServerRefused: Redis could not be reached, or refused; it goes on being
+                tried, and stays this consumer's meanwhile.
         """
         self._settle()
         await self._consumer.settlements.ack(self.entry_id)
@@ -136,6 +137,7 @@ class Delivery(Generic[T]):
 
         Raises:
             BusError: the delivery is settled already.
+            BusUnavailable, ServerRefused: as for `ack`.
         """
         self._settle()
         await self._consumer.settlements.retry(self, delay, "nacked")
@@ -145,6 +147,7 @@ class Delivery(Generic[T]):
 
         Raises:
             BusError: the delivery is settled already.
+            BusUnavailable, ServerRefused: as for `ack`.
         """
         self._settle()
         await self._consumer.settlements.bury(self, reason)

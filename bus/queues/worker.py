@@ -78,4 +78,4 @@ class Worker(Generic[T]):
                 )
                 handlers.cancel()
                 await self._idle.wait()
-            await self._consumer.settlements.flush()
+            await self._consumer.settlements.flush(all=True)

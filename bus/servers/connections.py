@@ -1,7 +1,8 @@
 """Connections to wherever the keys are: one server, the primary of sentinels, or a Cluster."""
 
+import logging
 import weakref
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
@@ -9,18 +10,21 @@ from anyio.abc import TaskGroup
 from coredis.connection import BaseConnection
 from coredis.exceptions import AskError, RedisError
 
-from bus.errors import BusUnavailable, ServerRefused
+from bus.errors import BusUnavailable, ServerRefused, WrongType
+from bus.keytypes import type_of
 from bus.scope import shielded
 
 from .address import Address, parse_url
 from .cluster import Cluster
 from .connector import Connector, reply
-from .faults import REDIRECTED, TRANSIENT, absence_remedy, reason
+from .faults import REDIRECTED, TRANSIENT, absence_remedy, is_wrong_type, reason
 from .node import Node
 from .route import Destination, Direct, Route
 from .script import Argument
 from .sentinel import Sentinels
 from .slots import Key, key_of
+
+log = logging.getLogger("argentbus.link")
 
 
 class Connections:
@@ -106,6 +110,10 @@ class Connections:
         """Tasks that end with the link, and not when those who use it are cancelled."""
         return self._connector.running()
 
+    async def connection(self, key: Key | None) -> BaseConnection:
+        """The shared connection to where `key` is. Raises one of `TRANSIENT`."""
+        return await (await self.locate(key)).node.connection()
+
     # connections of one's own
 
     @asynccontextmanager
@@ -188,7 +196,28 @@ class Connections:
         except TRANSIENT:
             raise
         except RedisError as error:
-            raise self.refused(error) from error
+            keys = [key_of(command.decode(), args)]
+            raise await self._refusal(error, keys) from error
+
+    async def _refusal(self, error: RedisError, keys: Sequence[Argument | None]) -> ServerRefused:
+        """The error to raise where the server answered with one, about some of `keys`."""
+        if not is_wrong_type(error):
+            return self.refused(error)
+        for key in keys:
+            name = key.decode(errors="replace") if isinstance(key, bytes) else str(key)
+            wanted = type_of(name)
+            if key is None or wanted is None:
+                continue
+            try:
+                connection = await self.connection(name)
+                found = await reply(connection, b"TYPE", key, timeout=self.reply_timeout)
+            except (RedisError, *TRANSIENT) as unknown:
+                log.debug("the type of %s is not known: %r", name, unknown)
+                break
+            found = found.decode() if isinstance(found, bytes) else str(found)
+            if found not in ("none", wanted):
+                return WrongType(str(self.address), name, found, wanted)
+        return self.refused(error)
 
     def refused(self, error: RedisError) -> ServerRefused:
         """The error to raise where the server answered with one."""

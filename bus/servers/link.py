@@ -20,11 +20,10 @@ move) is for `retrying`, or for a loop that catches `AWAY`.
 """
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import anyio
-from coredis.connection import BaseConnection
 from coredis.exceptions import NoScriptError, RedisError
 
 from .connections import Connections
@@ -52,10 +51,6 @@ class Link(Connections):
     """
 
     # one command
-
-    async def connection(self, key: Key | None) -> BaseConnection:
-        """The shared connection to where `key` is. Raises one of `TRANSIENT`."""
-        return await (await self.locate(key)).node.connection()
 
     async def call(
         self,
@@ -116,21 +111,26 @@ class Link(Connections):
         try:
             return await self._routed(key, b"EVALSHA", script.sha, len(keys), *keys, *args)
         except NoScriptError:
-            return await self._call(key, b"EVAL", script.text, len(keys), *keys, *args)
+            return await self._call(key, b"EVAL", script.text, len(keys), *keys, *args, about=keys)
         except TRANSIENT:
             raise
         except RedisError as error:
-            raise self.refused(error) from error
+            raise await self._refusal(error, keys) from error
 
     async def _call(
-        self, key: Key | None, command: bytes, *args: Argument, timeout: float | None = None
+        self,
+        key: Key | None,
+        command: bytes,
+        *args: Argument,
+        timeout: float | None = None,
+        about: Sequence[Argument | None] = (),
     ) -> Any:
         try:
             return await self._routed(key, command, *args, timeout=timeout)
         except TRANSIENT:
             raise
         except RedisError as error:
-            raise self.refused(error) from error
+            raise await self._refusal(error, about or [key]) from error
 
     async def _routed(
         self, key: Key | None, command: bytes, *args: Argument, timeout: float | None = None
