@@ -72,26 +72,44 @@ _LOG: Final = {
 }
 
 
+#: Parts that stand for many keys: what follows them names one.
+_MANY: Final = {
+    *("lane", "dedupe", "producer", "retry", "consumers", "kills", "watch"),
+    *("mark", "agent", "role", "capability", "instances"),
+}
+
+
 def type_of(key: str) -> str | None:
     """The type that a key of ours has, as `TYPE` names it; None where it is not known."""
+    base, parts, part = _read(key)
+    if not base:
+        return "set" if key.endswith(":queues") else "string" if ":value:" in key else None
+    if parts is _LOG and part.startswith("dead:"):
+        return "string"  # a mark for each rejected entry
+    return parts.get(part) or parts.get(part.partition(":")[0])
+
+
+def kin(key: str) -> list[str]:
+    """The keys that scripts may touch along with `key`: of the same noun, and of that name."""
+    base, parts, _ = _read(key)
+    return [f"{base}:{part}" if part else base for part in parts if part not in _MANY]
+
+
+def _read(key: str) -> tuple[str, dict[str, str], str]:
+    """The base of a key, what the parts behind it are, and which it is; nothing if unknown."""
     _, brace, behind = key.partition("{")
     name, closed, part = behind.partition("}")
     if not (brace and closed):
-        return "set" if key.endswith(":queues") else "string" if ":value:" in key else None
-    part = part.removeprefix(":")
+        return "", {}, ""
+    base, part = key[: len(key) - len(part)], part.removeprefix(":")
     if name.startswith("presence:"):
-        return _PRESENCE.get(part) or _PRESENCE.get(part.partition(":")[0])
+        return base, _PRESENCE, part
     first, _, rest = part.partition(":")
     if first == "inbox":
-        return _QUEUE.get(rest.partition(":")[0])
-    if first == "state" or first.startswith("state#"):
-        return "hash"
+        return f"{base}:inbox", _QUEUE, rest
     if first == "log":
-        # Behind the dead letters there is one mark for each rejected entry.
-        return (
-            "string"
-            if rest.startswith("dead:")
-            else _LOG.get(rest) or _LOG.get(rest.partition(":")[0])
-        )
+        return f"{base}:log", _LOG, rest
+    if first == "state" or first.startswith("state#"):
+        return f"{base}:{first}", {"": "hash"}, ""
     parts = _NOUNS.get(name.partition(":")[0])
-    return None if parts is None else parts.get(first)
+    return (base, parts, part) if parts is not None else ("", {}, "")

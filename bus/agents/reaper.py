@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from bus.errors import BusError, ServerRefused
+from bus.seldom import Seldom
 from bus.servers.link import AWAY
 from bus.servers.script import Script
 
@@ -46,6 +47,7 @@ class Reaper:
         self._wanted = anyio.Event()
         self._settling = anyio.Event()
         self._unsettled_since: float | None = None
+        self._may_say = Seldom()
 
     def wake(self) -> None:
         """Reap from now on: there is an agent to be watched, or somebody who watches."""
@@ -73,7 +75,8 @@ class Reaper:
                         log.info("this user may not reap (`bus.acl`): others do")
                         tasks.cancel_scope.cancel()
                         return
-                    log.warning("reaping failed: %s", error)
+                    if self._may_say(str(error)):
+                        log.warning("reaping failed, and is tried again: %s", error)
                 await anyio.sleep(wait)
 
     async def reap(self) -> float:
@@ -116,7 +119,7 @@ class Reaper:
             except* AWAY as errors:
                 log.debug("settling interrupted: %r", errors.exceptions[0])
             except* BusError as errors:
-                log.warning("settling failed: %s", errors.exceptions[0])
+                log.warning("settling the dead failed: %s", errors.exceptions[0])
 
     async def _settle_some(self) -> bool:
         """Settle some of the dead; return whether there may be more."""

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 import anyio
 from coredis.connection import BaseConnection
 
-from bus.errors import BusError, ServerFull, ServerRefused
+from bus.errors import BusError, ServerFull, ServerRefused, WrongType
 from bus.keys import QueueKeys
 from bus.scope import background
+from bus.seldom import Seldom
 from bus.servers.link import AWAY, backoff
 from bus.servers.reader import rows_of
 
@@ -57,6 +58,8 @@ class Fetching:
         self._over = anyio.Event()
         self._lapsed = False
         self._full = False
+        self._unreturned = False
+        self._may_say = Seldom()
 
     async def stop(self) -> None:
         """Fetch no more, and hand what was read ahead back at once."""
@@ -91,8 +94,10 @@ class Fetching:
             try:
                 async with self._bus.link.dedicated(self._keys.stream) as connection:
                     # A reply that was lost with a connection left entries that nobody holds.
-                    await self.give_back_unheld(self._prefetch.held)
+                    self._unreturned = True
                     while True:
+                        # Here, where no reply is on its way: what it brings is not held yet.
+                        await self._give_back_if_need_be()
                         await self._prefetch.need()
                         await self._read_once(connection)
                         delays = backoff()
@@ -131,6 +136,9 @@ class Fetching:
                 log.debug("tending %s interrupted: %r", self._keys.stream, error)
             except ServerFull as error:
                 await self._make_room(error)
+            except WrongType as error:
+                # Reading goes on, if it can: that raises where it is the stream itself.
+                self._report(error)
             except ServerRefused as error:
                 await self._membership.heal(error)
             await anyio.sleep(wait)
@@ -152,6 +160,10 @@ class Fetching:
             self._prefetch.receive(tended.claimed)
         for due in tended.schedules:
             await fire(self._bus.link, self._keys, due)
+        for member in tended.garbled:
+            log.error("%a in the sets of %s is no entry id: passed over", member, self._keys.stream)
+        for error in tended.wrong:
+            self._report(error)
         self._full = False
         await self._settlements.trim()
         return TEND if tended.due_in is None else min(TEND, max(0.01, tended.due_in))
@@ -168,6 +180,25 @@ class Fetching:
             self._keys.stream,
         )
         await self._settlements.give_back(stale, handled=False)
+
+    async def _give_back_if_need_be(self) -> None:
+        if not self._unreturned:
+            return
+        self._unreturned = False
+        try:
+            await self.give_back_unheld(self._prefetch.held)
+        except WrongType as error:
+            if error.key == self._keys.stream:
+                raise
+            self._unreturned = True
+            self._report(error)
+        except BaseException:
+            self._unreturned = True
+            raise
+
+    def _report(self, error: WrongType) -> None:
+        if self._may_say(error.key):
+            log.error("the queue %s goes on without it: %s", self._keys.stream, error)
 
     async def give_back_unheld(self, held: set[str]) -> None:
         """Return to the group what is pending here and not in `held`."""

@@ -8,8 +8,9 @@ import anyio
 import msgspec
 
 from bus.agents.heartbeat import GAP, GRACE
-from bus.errors import ServerFull, ServerRefused
+from bus.errors import ServerFull, ServerRefused, WrongType
 from bus.keys import QueueKeys
+from bus.keytypes import type_of
 from bus.servers.link import Link
 from bus.servers.script import Script
 
@@ -66,11 +67,15 @@ class Tended(NamedTuple):
 
     Attributes:
         due_in: Seconds until something is due, or None.
+        garbled: What was no entry id where one belongs, and was passed over.
+        wrong: Keys that are of another type than ours, and were left alone.
     """
 
     claimed: list[Entry]
     due_in: float | None
     schedules: list[DueSchedule]
+    garbled: list[bytes]
+    wrong: list[WrongType]
 
 
 class Membership:
@@ -171,7 +176,7 @@ class Membership:
     async def tend(self, room: int) -> Tended:
         """Move what is due into the stream; claim up to `room` deliveries that are free to take."""
         keys, group = self._keys, self.group
-        claimed, wait, schedules, now = await self._link.run_once(
+        claimed, wait, schedules, now, garbled, wrong = await self._link.run_once(
             _TEND,
             [
                 keys.stream,
@@ -202,7 +207,12 @@ class Membership:
             ],
             wait / 1000 if wait >= 0 else None,
             [DueSchedule(name, value, slot, now / 1000) for name, value, slot in schedules],
+            garbled,
+            [self._wrong(key.decode(errors="replace"), found.decode()) for key, found in wrong],
         )
+
+    def _wrong(self, key: str, found: str) -> WrongType:
+        return WrongType(str(self._link.address), key, found, type_of(key) or "key of its own")
 
     async def pending(self) -> list[str]:
         """Ids of the deliveries that the server holds to be this consumer's."""

@@ -11,7 +11,7 @@ from coredis.connection import BaseConnection
 from coredis.exceptions import AskError, RedisError
 
 from bus.errors import BusUnavailable, ServerRefused, WrongType
-from bus.keytypes import type_of
+from bus.keytypes import kin, type_of
 from bus.scope import shielded
 
 from .address import Address, parse_url
@@ -203,14 +203,18 @@ class Connections:
         """The error to raise where the server answered with one, about some of `keys`."""
         if not is_wrong_type(error):
             return self.refused(error)
-        for key in keys:
-            name = key.decode(errors="replace") if isinstance(key, bytes) else str(key)
+        given = [
+            key.decode(errors="replace") if isinstance(key, bytes) else str(key)
+            for key in keys
+            if key is not None
+        ]
+        for name in dict.fromkeys([*given, *(other for one in given for other in kin(one))]):
             wanted = type_of(name)
-            if key is None or wanted is None:
+            if wanted is None:
                 continue
             try:
                 connection = await self.connection(name)
-                found = await reply(connection, b"TYPE", key, timeout=self.reply_timeout)
+                found = await reply(connection, b"TYPE", name, timeout=self.reply_timeout)
             except (RedisError, *TRANSIENT) as unknown:
                 log.debug("the type of %s is not known: %r", name, unknown)
                 break
