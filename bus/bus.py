@@ -6,11 +6,13 @@ from itertools import count
 from typing import Final, TypeVar
 
 from .acl import mark_of
+from .agents.attendance import LEAST_TTL
 from .agents.heartbeat import Pump
 from .agents.holdings import Holdings
 from .agents.reaper import Reaper
 from .agents.registry import Registry
 from .agents.roll import Roll
+from .arguments import instance, seconds, text, whole
 from .errors import BusUnavailable, ServerFull
 from .keys import Keys, check_name
 from .messages.envelope import new_id
@@ -21,6 +23,7 @@ from .queues.queue import Queue
 from .requests.mailbox import Mailbox
 from .requests.request import request
 from .scope import background
+from .servers.address import parse_url
 from .servers.faults import TRANSIENT, UNDONE
 from .servers.link import Link
 from .topics.shards import Shards
@@ -97,8 +100,14 @@ class Bus(Nouns):
             UnsupportedServer: the server is older than Redis 6.2.
             InvalidName: the namespace is not accepted.
             BusError: the URL is not one.
+            ValueError, TypeError: a number is out of range (the TTL is at least 0.1 s), or none.
         """
-        link = Link(url, patience=patience)
+        seconds("ttl", ttl, least=LEAST_TTL)
+        seconds("patience", patience)
+        whole("most_message_bytes", most_message_bytes, least=1)
+        if signing is not None:
+            instance("signing", signing, Signing)
+        link = Link(parse_url(text("url", url)), patience=patience)
         bus = cls(link, namespace, ttl, most_message_bytes, signing)
         async with (
             link.open(),
@@ -162,7 +171,12 @@ class Bus(Nouns):
         return value
 
     async def put_value(self, name: str, value: bytes, *, if_absent: bool = False) -> bool:
-        """Store a small value; return False where `if_absent` and there is one already."""
+        """Store a small value; return False where `if_absent` and there is one already.
+
+        Raises:
+            TypeError: `value` is not bytes.
+        """
+        instance("value", value, bytes)
         key = self.keys.value(check_name("value", name))
         options = ("NX",) if if_absent else ()
         done = await self.link.retrying(lambda: self.link.call("SET", key, value, *options))

@@ -18,6 +18,7 @@ from .locks.semaphore import Semaphore
 from .locks.several import locks
 from .logs.log import Log
 from .maps.map import MOST_CHANGES, Map
+from .messages.codec import check_type
 from .messages.sealing import Sealing
 from .queues.queue import Queue, body_decoder
 from .queues.rules import QueueOptions, Rules
@@ -43,7 +44,8 @@ class Nouns(Sealing):
         Raises:
             InvalidName: the name is not accepted.
         """
-        return Topic(self._whole, name, body_type, sender or self.instance)
+        check_type(body_type)
+        return Topic(self._whole, name, body_type, self._sender(sender))
 
     def topics(self, pattern: str, body_type: type[T]) -> Topics[T]:
         """All topics whose names fit `pattern`, to be listened to: `bus.topics("mood.*", Mood)`.
@@ -54,6 +56,7 @@ class Nouns(Sealing):
         Raises:
             InvalidName: the pattern is not accepted.
         """
+        check_type(body_type)
         return Topics(self._whole, pattern, body_type)
 
     def queue(
@@ -72,14 +75,15 @@ class Nouns(Sealing):
 
         Raises:
             InvalidName: the name is not accepted.
-            ValueError: a rule is not one.
+            ValueError, TypeError: a rule is not one.
         """
+        check_type(body_type)
         return Queue(
             self._whole,
             check_name("queue", name),
             self._whole.keys.queue(name),
             body_decoder(body_type),
-            sender=sender or self.instance,
+            sender=self._sender(sender),
             rules=Rules(**rules),
             listed=True,
         )
@@ -136,7 +140,9 @@ class Nouns(Sealing):
             candidate: The name to stand under. None: this bus's instance.
             ttl: Seconds after which a leader that died is no longer one.
         """
-        return following(self._whole, name, candidate or self.instance, check_ttl(ttl))
+        if candidate is None:
+            candidate = self.instance
+        return following(self._whole, name, candidate, check_ttl(ttl))
 
     def once_per(
         self, name: str, period: float, *, attempts: int = 1, ttl: float | None = None
@@ -165,7 +171,7 @@ class Nouns(Sealing):
             InvalidName: the name is not accepted.
         """
         return Map(
-            self._whole, name, value_type, sender=sender or self.instance, most_changes=most_changes
+            self._whole, name, value_type, sender=self._sender(sender), most_changes=most_changes
         )
 
     def log(self, name: str) -> Log:
@@ -204,7 +210,8 @@ class Nouns(Sealing):
             AgentAlreadyPresent: another instance is present, and `takeover` is False.
             PresenceLost: out of the body, which is cancelled, when another instance took over.
             InvalidName: the id, the role or a capability is not accepted.
-            ValueError: the TTL is below 0.1 s, or `stall_after` not above 0.
+            ValueError: the TTL is below 0.1 s, `stall_after` not above 0, or one over a year.
+            TypeError: an argument is of another type.
         """
         return joined(
             self._whole,
@@ -217,3 +224,6 @@ class Nouns(Sealing):
             stall_after=stall_after,
             state=state,
         )
+
+    def _sender(self, sender: str | None) -> str:
+        return self.instance if sender is None else check_name("sender", sender)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import anyio
 
+from bus.arguments import seconds
 from bus.errors import LockLost
 from bus.scope import background
 from bus.servers.link import TRANSIENT
@@ -37,12 +38,8 @@ def lease_clock() -> float:
 
 
 def check_ttl(ttl: float) -> float:
-    """Return `ttl` when a lease of so many seconds can be renewed in time."""
-    if not 0.05 <= ttl <= 31_536_000:
-        raise ValueError(
-            f"a lease of {ttl:g} s cannot be renewed in time: use 0.05 or more, and at most a year"
-        )
-    return ttl
+    """Return `ttl` when a lease of so many seconds can be renewed in time: 0.05, up to a year."""
+    return seconds("ttl", ttl, least=0.05)
 
 
 class Lease:

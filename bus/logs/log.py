@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import anyio
 import msgspec
 
+from bus.arguments import seconds_or_none, whole
 from bus.errors import UndecodableMessage
 from bus.keys import check_name
 from bus.messages.envelope import Envelope, unwrap
-from bus.servers.reader import StreamReader, rows_of
+from bus.servers.reader import StreamReader, check_entry_id, rows_of
 from bus.servers.script import Script
 
 if TYPE_CHECKING:
@@ -111,7 +112,13 @@ class Log:
             block: Seconds to wait for an entry where there is none. None: do not wait.
 
         Garbled entries are returned with their `error`.
+
+        Raises:
+            ValueError, TypeError: `after` is no entry id, or a number is out of range.
         """
+        check_entry_id("after", after)
+        whole("limit", limit, least=1)
+        seconds_or_none("block", block)
         if block is None:
             result = await self._call("XREAD", "COUNT", limit, "STREAMS", self.key, after)
             rows = rows_of(result)
@@ -126,6 +133,7 @@ class Log:
 
         None is where the stream is of another epoch than `epoch` by now.
         """
+        check_entry_id("through", through)
         return int(await self._bus.link.run(_TRIM, [self.key, self._epoch_key], [through, epoch]))
 
     async def reject(self, entry: LogEntry, *, reason: str) -> None:

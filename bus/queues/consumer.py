@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 import anyio
 
 from bus.agents.heartbeat import Beat
+from bus.arguments import one_of, seconds, seconds_or_none
 from bus.errors import BusError, UndecodableMessage
 from bus.keys import QueueKeys
 from bus.logs.log import message_of
@@ -65,8 +66,9 @@ class Consumer(Generic[T]):
         handler_timeout: float | None = None,
         start: Start = "beginning",
     ) -> None:
-        if ttl <= 0 or (handler_timeout is not None and handler_timeout <= 0):
-            raise ValueError("ttl and handler_timeout must be above 0")
+        seconds("ttl", ttl, least=0.001)
+        seconds_or_none("handler_timeout", handler_timeout, least=0.001)
+        one_of("start", start, ("beginning", "end"))
         self._bus = bus
         self._keys = keys
         self._group = group.encode()

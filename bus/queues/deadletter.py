@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
+from bus.arguments import text, whole
 from bus.errors import InvalidName
 from bus.keys import QueueKeys
 from bus.messages.codec import decode_body
@@ -122,6 +123,7 @@ class DeadLetters:
 
     async def page(self, *, limit: int, after: str = "-", until: str = "+") -> list[DeadLetter]:
         """Up to `limit` letters behind the id `after`, the oldest first."""
+        whole("limit", limit, least=1)
         start = after if after == "-" else f"({_checked(after)}"
         rows = await self._link.retrying(
             lambda: self._link.call("XRANGE", self._keys.dead, start, until, "COUNT", limit)
@@ -174,7 +176,7 @@ def _pages(dead_ids: Sequence[str]) -> list[list[str]]:
 
 
 def _checked(dead_id: str) -> str:
-    if not _ID.match(dead_id):
+    if not _ID.match(text("the id of a dead letter", dead_id)):
         raise InvalidName(
             f"{ascii(dead_id)[:60]} is not a dead letter's id such as 1700000000000-0"
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
 
+from bus.arguments import seconds_or_none, text
 from bus.errors import BusError
 from bus.messages.envelope import Envelope
 from bus.requests.handling import Handling
@@ -139,6 +140,7 @@ class Delivery(Generic[T]):
             BusError: the delivery is settled already.
             BusUnavailable, ServerRefused: as for `ack`.
         """
+        seconds_or_none("delay", delay)
         self._settle()
         await self._consumer.settlements.retry(self, delay, "nacked")
 
@@ -149,6 +151,7 @@ class Delivery(Generic[T]):
             BusError: the delivery is settled already.
             BusUnavailable, ServerRefused: as for `ack`.
         """
+        text("reason", reason)
         self._settle()
         await self._consumer.settlements.bury(self, reason)
 

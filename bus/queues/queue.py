@@ -19,7 +19,7 @@ from .membership import Start
 from .rules import Rules
 from .schedule import Schedule
 from .upkeep import Upkeep
-from .worker import Handler, Worker
+from .worker import Handler, Worker, check_work
 
 if TYPE_CHECKING:
     from bus.bus import Bus
@@ -93,13 +93,16 @@ class Queue(Upkeep, Generic[T]):
             QueueFull: the queue is bounded, has no room, and does not wait; nothing was put.
             NotDurable: it was put, and was not as safe in time as asked for.
             UnsupportedServer: the server is too old for that durability; nothing was put.
-            ValueError: a key in a queue without order, a delay beside `at`, or an `at` without a
-                time zone.
+            ValueError: a key in a queue without order, a delay beside `at`, one that is negative or
+                longer than ten years, or an `at` without a time zone.
+            TypeError: an argument is of another type.
         """
+        plain = dedupe is None and key is None and at is None and delay == 0.0
+        due = "" if plain else due_at(delay, at)
         message_id, message = self._bus.wrap(self.base, body, sender=self._sender)
         if not self._announced:
             await self._announce()
-        if dedupe is None and key is None and at is None and not delay:
+        if plain:
             await self._inlet.put(message, durability)
             return message_id
         return await self._inlet.put_specially(
@@ -107,7 +110,7 @@ class Queue(Upkeep, Generic[T]):
             message_id,
             key=key,
             dedupe=dedupe,
-            due=due_at(delay, at),
+            due=due,
             durability=durability,
         )
 
@@ -144,6 +147,8 @@ class Queue(Upkeep, Generic[T]):
 
         Raises:
             BusUnavailable: Redis could not be reached at the start. Later the consumer waits.
+            WrongType: the stream's key is another program's; also later, out of the block.
+            ValueError, TypeError: an argument is out of range, or of another type.
         """
         consumer = Consumer(
             self._bus,
@@ -189,6 +194,7 @@ class Queue(Upkeep, Generic[T]):
 
         For the rest, and errors, see `consume`.
         """
+        check_work(handler, concurrency, drain)
         async with self.consume(
             group,
             prefetch=concurrency if prefetch is None else prefetch,
