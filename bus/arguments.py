@@ -50,7 +50,9 @@ def whole(name: str, value: Any, *, least: int = 0, most: int = MOST) -> int:
         raise TypeError(f"{name} is {shown(value)}: it must be a whole number")
     number = int(value)
     if not least <= number <= most:
-        raise ValueError(f"{name} is {shown(value)}: it must be from {least} to {most}")
+        raise ValueError(
+            f"{name} is {shown(value, typed=False)}: it must be from {least} to {most}"
+        )
     return number
 
 
@@ -88,11 +90,15 @@ def one_of(name: str, value: Any, choices: Collection[str]) -> str:
     return value
 
 
-def shown(value: Any) -> str:
+def shown(value: Any, *, typed: bool = True) -> str:
     """A value in a message: not too long, in ASCII, and with its type where that says more."""
     try:
         seen = ascii(value)
     except Exception:  # noqa: BLE001 (a repr of somebody else's, in a message about its object)
         return f"a {value.__class__.__name__}"
     seen = seen if len(seen) <= 60 else seen[:57] + "..."
-    return seen if isinstance(value, str | None) else f"{seen} ({value.__class__.__name__})"
+    return (
+        seen
+        if not typed or isinstance(value, str | None)
+        else f"{seen} ({value.__class__.__name__})"
+    )
