@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
-from bus import Bus, ServerFull, ServerRefused
+from bus import Bus, LockLost, ServerFull, ServerRefused
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
@@ -83,3 +83,32 @@ async def test_a_reader_that_reconnects_does_not_hand_back_what_is_put_off(
                 await bus.link.call("DEL", f"{queue.base}:dead")
                 await eventually(lambda: deliveries.put_off == 0)
         assert (await queue.statistics()).dead == 1
+
+
+async def test_a_lease_outlives_a_refusal_that_is_shorter(own_redis: Any, namespace: str) -> None:
+    async with Bus.connect(own_redis.url, namespace=namespace) as bus:
+        with anyio.fail_after(20):
+            async with bus.lock("work", ttl=3.0) as lease:
+                async with unwritable_disk(bus, own_redis):
+                    await eventually(lambda: lease.remaining < 1.7)  # a renewal was refused
+                    before = lease.remaining
+                await eventually(lambda: lease.remaining > before + 0.5)
+                lease.check()
+
+
+async def test_a_lease_that_is_refused_to_its_end_is_lost_with_the_cause(
+    own_redis: Any, namespace: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    tried_for = 0.0
+    async with Bus.connect(own_redis.url, namespace=namespace) as bus:
+        with anyio.fail_after(20), pytest.raises(LockLost, match="disk") as lost:
+            async with bus.lock("work", ttl=1.0):
+                async with unwritable_disk(bus, own_redis):
+                    began = anyio.current_time()
+                    try:
+                        await anyio.sleep_forever()
+                    finally:
+                        tried_for = anyio.current_time() - began
+        assert isinstance(lost.value.__cause__, ServerFull)
+        assert tried_for > 0.5
+        assert "tried again" in caplog.text
