@@ -244,3 +244,26 @@ async def test_a_name_that_is_no_text_is_an_error_that_shows_it(bus: Bus) -> Non
         bus.queue(5, str)  # type: ignore[arg-type]
     with pytest.raises(InvalidName, match="one capability: give a list"):
         await _within(bus.join("a", capabilities="one"))
+
+
+@pytest.mark.parametrize(
+    "position",
+    [f"{2**64}-0", f"0-{2**64}", "-1-0", "9" * 400 + "-0", "$", "(1-0", "1.5", "٣-0"],
+)
+async def test_positions_that_cannot_be_are_refused_before_redis_is_asked(
+    bus: Bus, position: str
+) -> None:
+    queue, log = bus.queue("q", str), bus.log("l")
+    for call in (
+        lambda: log.read(after=position),
+        lambda: log.read(after=position, block=0.1),
+        lambda: log.trim(through=position, epoch=""),
+        lambda: queue.dead_letters(after=position),
+        lambda: queue.dead_letter(position),
+        lambda: queue.replay(position),
+        lambda: anext(bus.registry.events(after=position)),
+        lambda: _within(bus.map("m", str).watch(after=f"{position}/1")),
+        lambda: _within(bus.map("m", str).watch(after=f"1-0/{position}")),
+    ):
+        with anyio.fail_after(5), pytest.raises(ValueError, match="is|position"):
+            await call()
