@@ -48,9 +48,13 @@ class Reaper:
         self._settling = anyio.Event()
         self._unsettled_since: float | None = None
         self._may_say = Seldom()
+        #: Set, and made anew, each time that something was given up here on behalf of the dead.
+        self.gave_up = anyio.Event()
 
     def wake(self) -> None:
-        """Reap from now on: there is an agent to be watched, or somebody who watches."""
+        """Reap from now on: there is an agent to be watched, or somebody who watches, or who waits
+        for what the dead may hold.
+        """
         self._wanted.set()
 
     def settle_soon(self) -> None:
@@ -58,7 +62,7 @@ class Reaper:
         self._settling.set()
 
     async def run(self) -> None:
-        """Reap, from the first join or snapshot of this process on. A task of the bus."""
+        """Reap, from when this process first has a reason to. A task of the bus."""
         await self._wanted.wait()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._settle_those_who_died)
@@ -152,6 +156,8 @@ class Reaper:
     async def _settle_estate(self, estate: str) -> None:
         given_up = await settle(self._bus, estate)
         if given_up:
+            self.gave_up.set()
+            self.gave_up = anyio.Event()
             log.info("the holdings of a process that died were given up: %d", len(given_up))
 
 

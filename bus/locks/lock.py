@@ -162,6 +162,8 @@ class Lock:
                 lease, again = await self._try(token)
                 if lease is not None:
                     return lease
+                # Its holder may be dead, and nobody else there to find it out.
+                self._bus.reaper.wake()
                 if give_up is not None and anyio.current_time() >= give_up:
                     raise LockNotAcquired(
                         f"{self.noun} {self.name} is held by somebody else, and was not free "

@@ -139,6 +139,7 @@ class OncePer:
                 continue
             if run is not None:
                 return run
+            self._bus.reaper.wake()  # its runner may be dead, and nobody else there to find it out
             await anyio.sleep(min(wait, LOOK_EVERY))
 
     async def claim(self) -> Run | None:

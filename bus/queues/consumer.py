@@ -218,6 +218,7 @@ class Consumer(Generic[T]):
         consumers = self._keys.consumers(self._membership.group)
         await self._bus.holdings.add_consumer(self.name, consumers)
         self._bus.pump.add(beat)
+        self._bus.reaper.wake()  # what the dead hold of the queue is to come here
         try:
             async with background(self._fetching.run, self.settlements.run):
                 yield self

@@ -141,7 +141,8 @@ class Fetching:
                 self._report(error)
             except ServerRefused as error:
                 await self._membership.heal(error)
-            await anyio.sleep(wait)
+            with anyio.move_on_after(wait):
+                await self._bus.reaper.gave_up.wait()
 
     async def _make_room(self, error: ServerFull) -> None:
         """Drop what is done with: while there is no room, nothing else of tending can be done."""
