@@ -15,7 +15,7 @@ import msgspec
 from bus.arguments import seconds_or_none, whole
 from bus.errors import UndecodableMessage
 from bus.keys import check_name
-from bus.messages.envelope import Envelope, unwrap
+from bus.messages.envelope import Envelope, new_id, unwrap
 from bus.servers.reader import StreamReader, check_entry_id, rows_of
 from bus.servers.script import Script
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bus.bus import Bus
 
 _TRIM: Final = Script("logs/trim")
+_BEHIND: Final = Script("logs/behind", "logs/order")
 _REJECT: Final = Script("logs/reject")
 _LAST: Final = Script("logs/last")
 
@@ -128,13 +129,47 @@ class Log:
                 rows = await self._bus.link.retrying(read)
         return [_entry(row[0].decode(), row[1], self._unwrap) for row in rows]
 
-    async def trim(self, *, through: str, epoch: str) -> int:
+    async def trim(self, *, through: str, epoch: str, before: str = "") -> int:
         """Drop the entries up to and including `through`; return how many were dropped.
 
         None is where the stream is of another epoch than `epoch` by now.
+
+        Args:
+            before: Up to where its reader has trimmed it before. Is there something again, the
+                server lost the stream's tail, and what was appended since may stand where the
+                reader has been: then nothing is dropped, the stream becomes one of another epoch,
+                to be read from its beginning, and -1 is returned.
         """
         check_entry_id("through", through)
-        return int(await self._bus.link.run(_TRIM, [self.key, self._epoch_key], [through, epoch]))
+        if before:
+            check_entry_id("before", before)
+        keys = [self.key, self._epoch_key]
+        return int(await self._bus.link.run(_TRIM, keys, [through, epoch, before, new_id()]))
+
+    async def lost_tail(self, *, after: str, epoch: str) -> bool:
+        """Whether the stream ends before the position `after` that its reader has reached.
+
+        Then the server lost its tail (a failover to a replica that was behind, a crash between two
+        fsyncs), and what is appended may get ids that the reader has passed. The stream becomes one
+        of another epoch, to be read from its beginning: what it still has of what was read is read
+        again.
+        """
+        check_entry_id("after", after)
+        keys = [self.key, self._epoch_key]
+        return bool(await self._bus.link.run(_BEHIND, keys, [after, epoch, new_id()]))
+
+    @property
+    def losses(self) -> int:
+        """How often this bus has found that messages are gone which it had appended here."""
+        return self._bus.appender.lane(self.key).losses
+
+    async def verify(self) -> None:
+        """Look whether the server still has what this bus has appended, or has had it read.
+
+        Raises:
+            BusUnavailable: Redis could not be reached.
+        """
+        await self._bus.appender.lane(self.key).verify()
 
     async def reject(self, entry: LogEntry, *, reason: str) -> None:
         """Copy `entry` to the log's dead letters, with the reason. Trimming it is another step.

@@ -75,6 +75,7 @@ class Lane:
 
     Attributes:
         line: Those who wait for room in the stream.
+        losses: How often it was found that the server had lost messages that it had acknowledged.
     """
 
     def __init__(
@@ -89,6 +90,10 @@ class Lane:
         self._waiting: deque[_Batch] = deque()
         self._busy = False
         self._resting = False
+        self._on_its_way: _Batch | None = None
+        self._acknowledged = 0
+        self._heard_at = 0.0
+        self.losses = 0
         self.line = WaitingLine()
 
     async def send(self, form: Form, size: int, *values: Argument) -> tuple[Any, int]:
@@ -149,6 +154,8 @@ class Lane:
         options = (new_id(),) if form.options is None else form.options
         args = (self._number, REMEMBER, *options, *batch.values)
         self._number += batch.count
+        first = self._number - batch.count
+        self._on_its_way = batch
         try:
             if self._durability is None:
                 batch.reply = await self._link.run(form.script, keys, args)
@@ -157,13 +164,45 @@ class Lane:
                 batch.reply, batch.error = await self._link.retrying(
                     lambda: self._run_and_wait(form.script, keys, args, durability)
                 )
+            if form.options is None:
+                self._compare(int(batch.reply[1]), self._acknowledged)
+                self._acknowledged = first + batch.count - 1
         except BusError as error:
             batch.error = error
         except BaseException:
             batch.error = BusError("the bus was closed while the message was on its way")
             raise
         finally:
+            self._on_its_way = None
             batch.done.set()
+
+    async def verify(self) -> None:
+        """Count a loss where the server no longer knows what it has acknowledged.
+
+        For streams that are appended to without options (`Appender.append`).
+
+        Raises:
+            BusUnavailable: Redis could not be reached.
+        """
+        if self._on_its_way is not None:
+            # Its reply tells as well, and after it nothing would.
+            await self._on_its_way.done.wait()
+        acknowledged, link = self._acknowledged, self._link
+        if acknowledged:
+            number = await link.retrying(lambda: link.call("GET", self._producer)) or b"0"
+            self._compare(int(number) if number.isdigit() else 0, acknowledged)
+
+    def _compare(self, number: int, acknowledged: int) -> None:
+        """Compare the last number that the server knows with the last one it has acknowledged.
+
+        They are written together with the messages: where the number is lost, so are these.
+        """
+        now = anyio.current_time()
+        if number < acknowledged and now - self._heard_at < REMEMBER / 2:
+            self.losses += 1
+            if self._acknowledged == acknowledged:
+                self._acknowledged = number
+        self._heard_at = now
 
     async def _run_and_wait(
         self,
@@ -229,4 +268,4 @@ class Appender:
         """
         form = Form(_APPEND, (stream, epoch_key) if epoch_key else (stream,), None)
         reply, place = await self.lane(stream).send(form, len(message), message)
-        return reply[0].decode(errors="replace"), reply[1 + place].decode()
+        return reply[0].decode(errors="replace"), reply[2 + place].decode()
