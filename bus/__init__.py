@@ -34,6 +34,7 @@ from .errors import (
     StaleVersion,
     UndecodableMessage,
     UnsupportedServer,
+    WrongType,
 )
 from .locks.election import Election, Leader, LeaderChange, LeaderChanges
 from .locks.lease import Lease
@@ -134,5 +135,6 @@ __all__ = [
     "UndecodableMessage",
     "UnsupportedServer",
     "Watch",
+    "WrongType",
     "replicated",
 ]

@@ -23,6 +23,25 @@ class ServerFull(ServerRefused):
     """Redis has no memory or no disk left for anything new: it refuses what it would take later."""
 
 
+class WrongType(ServerRefused):
+    """A key of the bus holds what another program wrote there: nothing can be done with it.
+
+    Attributes:
+        key: Its name.
+        found: The Redis type that it has.
+        wanted: The one that it should have.
+    """
+
+    def __init__(self, where: str, key: str, found: str, wanted: str) -> None:
+        super().__init__(
+            f"the key {ascii(key)[1:-1]} of Redis at {where} is a {found}, where argentbus keeps a "
+            f"{wanted}: another program wrote it; RENAME it if its content is wanted, or DEL it"
+        )
+        self.key = key
+        self.found = found
+        self.wanted = wanted
+
+
 class QueueFull(BusError):
     """A bounded queue has no room for the message, which was not put."""
 

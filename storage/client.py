@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 import anyio
 import msgspec
 
-from bus import Agent, Bus, Place, RequestFailed, RequestTimeout, ServerRefused
+from bus import Agent, Bus, Log, Place, RequestFailed, RequestTimeout, ServerRefused
 from bus.keys import check_name
 
 from . import errors
@@ -65,6 +65,7 @@ class StorageClient(Scoped):
         self._newest = Place("", "0-0")
         self._committed = "0-0"
         self._lost = False
+        self._losses = 0
         super().__init__(self)
 
     async def write(self, command: Command) -> None:
@@ -76,15 +77,22 @@ class StorageClient(Scoped):
         """
         command = checked(command, self.dimensions)
         log = log_of(self._bus, await self._my_partition())
+        if not self._waits:
+            self._losses = log.losses  # of what is none of this client's, or committed
         place = await log.place(command, sender=self.agent)
         if not place.entry_id:
             # A retry found its entry in the log already: the newest one is at or behind it.
             place = Place(place.epoch, await log.last_id())
             self._lost = self._lost or await log.epoch() != place.epoch
-        self._note(place)
+        self._note(place, log.losses)
 
-    def _note(self, place: Place) -> None:
-        if place.epoch != self._newest.epoch:
+    def _note(self, place: Place, losses: int) -> None:
+        if losses != self._losses:
+            # The log lost its tail: the newest entry may have an older one's id.
+            self._losses = losses
+            self._lost = self._lost or self._waits
+            self._newest, self._committed = place, "0-0"
+        elif place.epoch != self._newest.epoch:
             self._lost = self._lost or self._waits
             self._newest, self._committed = place, "0-0"
         elif order(place.entry_id) > order(self._newest.entry_id):
@@ -101,7 +109,7 @@ class StorageClient(Scoped):
         Raises:
             DatabaseUnavailable: it is not within `timeout` seconds: no sidecar runs, it is behind,
                 or its database is down. Nothing is lost: the write log in Redis has it.
-            WritesLost: Redis lost the log since the last flush. Said once.
+            WritesLost: Redis lost the log, or the end of it, since the last flush. Said once.
         """
         goal = self._newest
         with anyio.move_on_after(timeout):
@@ -110,9 +118,10 @@ class StorageClient(Scoped):
             if self._lost:
                 self._lost = False
                 raise WritesLost(
-                    f"Redis lost the write log of {self.agent} (flushed, or started without "
-                    "its files): what was written before and not committed is gone; write it "
-                    "again, then flush again"
+                    f"Redis lost the write log of {self.agent}, or the end of it (flushed, started "
+                    "without its files, failed over to a replica that was behind, or killed before "
+                    "it had synced them): what was written before and not committed may be gone; "
+                    "write it again, then flush again"
                 )
             return
         raise DatabaseUnavailable(
@@ -125,15 +134,24 @@ class StorageClient(Scoped):
         log = log_of(self._bus, partition)
         async with self._bus.topic(COMMITTED, Committed).subscribe() as notices:
             while not await self._is_committed(partition, goal):
-                if await log.epoch() != goal.epoch:
+                if await log.epoch() != goal.epoch or await self._is_lost(log):
                     self._lost = True
                     break
                 with anyio.move_on_after(LOOK):
                     async for notice in notices:
                         if _reaches(notice.body, partition, goal):
                             break
+            # What was appended after a loss may have come further than what was lost.
+            if not self._lost and await self._is_lost(log):
+                self._lost = True
         if self._newest.epoch == goal.epoch and order(self._committed) < order(goal.entry_id):
             self._committed = goal.entry_id
+
+    async def _is_lost(self, log: Log) -> bool:
+        """Whether the server no longer has, or had read, what it acknowledged."""
+        await log.verify()
+        lost, self._losses = log.losses != self._losses, log.losses
+        return lost
 
     async def read(self, part: str, method: str, **args: Any) -> Any:
         """Ask a sidecar, after this client's own writes are committed.

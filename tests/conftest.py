@@ -30,6 +30,24 @@ class RedisServer(EmbeddedRedis):
         """Let a frozen process go on."""
         self._signal(signal.SIGCONT)
 
+    @property
+    def written(self) -> int:
+        """Bytes of its append-only file."""
+        return self._file.stat().st_size
+
+    def lose_tail(self, written: int) -> None:
+        """Kill it, and start it again without what it wrote behind `written`: a crash before that
+        was synced, or a replica that had not got it and is the primary now.
+        """
+        self.kill()
+        os.truncate(self._file, written)
+        self.start()
+
+    @property
+    def _file(self) -> Path:
+        [file] = (self.directory / "appendonlydir").glob("*.incr.aof")
+        return file
+
     def terminate(self) -> None:
         """End it in good order."""
         self.stop()

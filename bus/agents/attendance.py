@@ -6,11 +6,12 @@ import socket
 import time
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import msgspec
 
+from bus.arguments import seconds, seconds_or_none
 from bus.errors import BusError, PresenceLost, ServerFull
 from bus.keys import check_name, check_names
 from bus.messages.envelope import new_id
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from bus.bus import Bus
 
 log = logging.getLogger("argentbus.presence")
+
+#: Seconds: what lasts for less cannot be refreshed in time.
+LEAST_TTL: Final = 0.1
 
 
 @asynccontextmanager
@@ -39,10 +43,8 @@ async def joined(
     state: msgspec.Struct | type[msgspec.Struct] | None,
 ) -> AsyncGenerator[Agent]:
     """Be present as `agent_id` until the context ends. See `Bus.join`."""
-    if ttl < 0.1:
-        raise ValueError(f"a presence of {ttl:g} s cannot be refreshed in time: use 0.1 or more")
-    if stall_after is not None and stall_after <= 0:
-        raise ValueError(f"stall_after is {stall_after:g} s: it must be above 0")
+    seconds("ttl", ttl, least=LEAST_TTL)
+    seconds_or_none("stall_after", stall_after, least=0.001)
     presence = Presence(
         instance=new_id(),
         agent=check_name("agent", agent_id),

@@ -77,8 +77,12 @@ class PresenceEvents:
     async def _check_gap(self) -> None:
         if self._position == b"0-0":
             return
-        first = await self._link.call("XRANGE", self._stream, "-", "+", "COUNT", 1)
-        if not first or _order(first[0][0]) > _order(self._position):
+        call, stream = self._link.call, self._stream
+        first = await call("XRANGE", stream, "-", "+", "COUNT", 1)
+        last = await call("XREVRANGE", stream, "+", "-", "COUNT", 1)
+        here = _order(self._position)
+        # Behind the last one: the server lost its tail, and goes on with what may get lower ids.
+        if not first or _order(first[0][0]) > here or _order(last[0][0]) < here:
             raise EventsMissed(
                 f"presence events behind {self._position.decode()} are gone: take a new snapshot"
             )

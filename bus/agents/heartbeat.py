@@ -6,7 +6,8 @@ from typing import Final
 
 import anyio
 
-from bus.errors import BusError
+from bus.errors import BusError, ServerRefused
+from bus.seldom import Seldom
 from bus.servers.link import TRANSIENT
 
 log = logging.getLogger("argentbus.heartbeat")
@@ -38,6 +39,7 @@ class Pump:
     def __init__(self) -> None:
         self._beats: set[Beat] = set()
         self._added = anyio.Event()
+        self._may_say = Seldom()
 
     def add(self, beat: Beat) -> None:
         """Call `beat` from now on, for the first time after its interval.
@@ -79,7 +81,10 @@ class Pump:
             await beat.call()
         except* (*TRANSIENT, BusError) as errors:
             # The server is away or refuses; the next beat tries again, soon.
-            log.debug("heartbeat failed: %r", errors.exceptions[0])
+            error = errors.exceptions[0]
+            if isinstance(error, ServerRefused) and self._may_say(str(error)):
+                log.warning("a heartbeat was refused, and is tried again: %s", error)
+            log.debug("heartbeat failed: %r", error)
             beat.due = anyio.current_time() + min(beat.interval, 0.5)
         finally:
             beat.running = False

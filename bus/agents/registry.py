@@ -14,6 +14,7 @@ import msgspec
 
 from bus.errors import AgentAlreadyPresent, PresenceLost, ServerRefused
 from bus.keys import check_name, check_names
+from bus.servers.reader import check_entry_id
 from bus.servers.script import Script
 
 from .events import PresenceEvents
@@ -253,7 +254,12 @@ class Registry:
         return found
 
     def events(self, *, after: str) -> PresenceEvents:
-        """Every event behind the id `after`, endlessly. See `PresenceEvents`."""
+        """Every event behind the id `after`, endlessly. See `PresenceEvents`.
+
+        Raises:
+            ValueError, TypeError: `after` is no entry id.
+        """
+        check_entry_id("after", after)
         self._bus.reaper.wake()
         return PresenceEvents(self._bus.link, self._keys.presence_events, after)
 

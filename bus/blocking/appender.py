@@ -106,7 +106,7 @@ class Appender:
     def _send(self, lane: _Lane, batch: _Batch) -> None:
         first = lane.number
         lane.number += len(batch.messages)
-        epoch, *batch.ids = self._direct.run(
+        epoch, _, *batch.ids = self._direct.run(
             _APPEND, lane.keys, (first, REMEMBER, new_id(), *batch.messages)
         )
         batch.epoch = epoch.decode(errors="replace")

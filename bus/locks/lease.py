@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import anyio
 
-from bus.errors import LockLost
+from bus.arguments import seconds
+from bus.errors import LockLost, ServerRefused
 from bus.scope import background
 from bus.servers.link import TRANSIENT
 
@@ -37,12 +38,8 @@ def lease_clock() -> float:
 
 
 def check_ttl(ttl: float) -> float:
-    """Return `ttl` when a lease of so many seconds can be renewed in time."""
-    if not 0.05 <= ttl <= 31_536_000:
-        raise ValueError(
-            f"a lease of {ttl:g} s cannot be renewed in time: use 0.05 or more, and at most a year"
-        )
-    return ttl
+    """Return `ttl` when a lease of so many seconds can be renewed in time: 0.05, up to a year."""
+    return seconds("ttl", ttl, least=0.05)
 
 
 class Lease:
@@ -65,6 +62,7 @@ class Lease:
         self._changed = anyio.Event()
         self._scope = anyio.CancelScope()
         self._lost: str | None = None
+        self._trouble: BaseException | None = None
         self._expires_at = 0.0
         self._until(sent_at + ttl)
 
@@ -89,7 +87,7 @@ class Lease:
         if self.remaining <= self.ttl * MARGIN:
             self._run_out()
         if self._lost is not None:
-            raise LockLost(self._lost)
+            raise LockLost(self._lost) from self._trouble
 
     async def extend(self, *, ttl: float | None = None) -> None:
         """Renew at once, so that the lease lasts `ttl` seconds from now without another renewal.
@@ -116,8 +114,17 @@ class Lease:
                 sent_at = lease_clock()
                 try:
                     held = await self._renewal(asked)
-                except TRANSIENT as error:
+                except (*TRANSIENT, ServerRefused) as error:
+                    # Refused or not: it lasts as long as it lasts, and may be renewed till then.
+                    if isinstance(error, ServerRefused) and self._trouble is None:
+                        log.warning(
+                            "%s could not be renewed, which is tried again for %.3g s: %s",
+                            self.name,
+                            self.remaining,
+                            error,
+                        )
                     log.debug("renewing %s: %r", self.name, error)
+                    self._trouble = error
                     await anyio.sleep(min(0.1, self.ttl / 20))
                     continue
                 if not held:
@@ -126,6 +133,7 @@ class Lease:
                         "ran out, or Redis lost it; stop what it protected"
                     )
                     self.check()
+                self._trouble = None
                 self.ttl = asked
                 self._until(sent_at + asked)
                 return
@@ -135,9 +143,10 @@ class Lease:
         self._lost = self._lost or why
 
     def _run_out(self) -> None:
+        why = "" if self._trouble is None else f" ({str(self._trouble) or repr(self._trouble)})"
         self.lose(
-            f"{self.name} (fence {self.fence}) could not be renewed within its {self.ttl:g} s: "
-            "another may hold it now, so stop what it protected"
+            f"{self.name} (fence {self.fence}) could not be renewed within its {self.ttl:g} s"
+            f"{why}: another may hold it now, so stop what it protected"
         )
 
     def _until(self, expires_at: float) -> None:

@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 
 from bus.agents.holdings import gives_up
+from bus.arguments import seconds_or_none, whole
 from bus.errors import BusUnavailable, LockNotAcquired, NotReplicated, ServerRefused
 from bus.keys import check_name
 from bus.messages.envelope import new_id
@@ -78,6 +79,8 @@ class Lock:
         NotReplicated: too few replicas had it within a third of the TTL; it was released again.
         LockLost: out of the block, when the lease was lost before it ended.
         BusUnavailable: Redis could not be reached.
+        ValueError, TypeError: an argument is out of range (the TTL is from 0.05 s to a year), or of
+            another type.
     """
 
     #: What it is called in messages.
@@ -97,9 +100,9 @@ class Lock:
         self.name = check_name(self.noun, name)
         self._bus = bus
         self._ttl = check_ttl(ttl)
-        self._wait = wait
-        self._replicated = replicated
-        self._above = above
+        self._wait = seconds_or_none("wait", wait)
+        self._replicated = whole("replicated", replicated, most=1000)
+        self._above = whole("above", above)
         self._limit = ANY_NUMBER if shared else EXCLUSIVE
         self._base = bus.keys.lock(name)
         self._note = ""
@@ -159,6 +162,8 @@ class Lock:
                 lease, again = await self._try(token)
                 if lease is not None:
                     return lease
+                # Its holder may be dead, and nobody else there to find it out.
+                self._bus.reaper.wake()
                 if give_up is not None and anyio.current_time() >= give_up:
                     raise LockNotAcquired(
                         f"{self.noun} {self.name} is held by somebody else, and was not free "

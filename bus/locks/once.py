@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 
 from bus.agents.holdings import Holding, gives_up
+from bus.arguments import seconds, whole
 from bus.errors import BusUnavailable, ServerRefused
 from bus.keys import check_name
 from bus.messages.envelope import new_id
@@ -112,10 +113,8 @@ class OncePer:
         self, bus: "Bus", name: str, period: float, *, attempts: int, ttl: float | None
     ) -> None:
         self.name = check_name("job", name)
-        if not 0.1 <= period <= 31_536_000:
-            raise ValueError(f"a period of {period:g} s is out of range: from 0.1 s to a year")
-        if attempts < 1:
-            raise ValueError(f"{attempts} attempts never run: use 1 or more")
+        seconds("period", period, least=0.1)
+        whole("attempts", attempts, least=1)
         self.period = int(period * 1000) / 1000
         self._bus = bus
         self._attempts = attempts
@@ -140,6 +139,7 @@ class OncePer:
                 continue
             if run is not None:
                 return run
+            self._bus.reaper.wake()  # its runner may be dead, and nobody else there to find it out
             await anyio.sleep(min(wait, LOOK_EVERY))
 
     async def claim(self) -> Run | None:

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from bus.arguments import whole
+
 from .lock import Lock
 
 if TYPE_CHECKING:
@@ -31,7 +33,5 @@ class Semaphore(Lock):
         self, bus: "Bus", name: str, *, permits: int, ttl: float, wait: float | None
     ) -> None:
         super().__init__(bus, name, ttl=ttl, wait=wait, shared=True)
-        if permits < 1:
-            raise ValueError(f"a semaphore of {permits} permits lets nobody in: use 1 or more")
-        self._limit = permits
+        self._limit = whole("permits", permits, least=1, most=1_000_000)
         self._base = bus.keys.semaphore(name)

@@ -1,15 +1,19 @@
 """Entries of shared maps: what stands under a key, and what became of it."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, Literal, TypeVar
 
 import msgspec
 
+from bus import arguments
 from bus.errors import UndecodableMessage
 
 T = TypeVar("T")
 
 ChangeKind = Literal["put", "deleted", "expired"]
+
+_POSITION: Final = re.compile(r"(\d{1,20})-(\d{1,20})/(\d{1,20})\Z", re.ASCII)
 
 #: The `if_version` that means: only if there is no entry.
 ABSENT: Final = 0
@@ -199,9 +203,13 @@ def read_position(text: str) -> tuple[str, int]:
 
     Raises:
         ValueError: it is not a position.
+        TypeError: it is not text.
     """
+    match = _POSITION.match(arguments.text("after", text))
+    if match is None or any(int(number) >= 2**64 for number in match.groups()):
+        raise ValueError(
+            f"after is {arguments.shown(text)}: it is not a position: use that of a change or of a "
+            "snapshot"
+        )
     change_id, _, version = text.partition("/")
-    ms, _, number = change_id.partition("-")
-    if not (ms.isdecimal() and number.isdecimal() and version.isdecimal()):
-        raise ValueError(f"{text!a} is not a position: use that of a change or of a snapshot")
     return change_id, int(version)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
 import msgspec
 
+from bus.arguments import seconds_or_none, whole
 from bus.errors import BusUnavailable, StaleVersion, UndecodableMessage
 from bus.keys import check_name
 from bus.locks.lease import lease_clock
@@ -55,7 +56,7 @@ class Map(Generic[T]):
         self.name = check_name("map", name)
         self._bus = bus
         self._sender = sender
-        self._most_changes = max(1, most_changes)
+        self._most_changes = whole("most_changes", most_changes, least=1)
         self._records: Records[T] = Records(name, value_type)
         base = bus.keys.map(name)
         self._keys: Final = [base, f"{base}:version", f"{base}:changes", f"{base}:expiry"]
@@ -97,8 +98,7 @@ class Map(Generic[T]):
         encoded = msgspec.json.encode(value)
         self._bus.check_size(encoded)
         self._records.check(encoded)
-        if ttl is not None and not 0.001 <= ttl <= 1e9:
-            raise ValueError(f"a TTL of {ttl:g} s is out of range: from 0.001 to 1e9, or None")
+        seconds_or_none("ttl", ttl, least=0.001, most=1e9)
         wanted = _wanted(if_version)
         by = msgspec.json.encode(self._sender)
         ms = 0 if ttl is None else int(ttl * 1000)
@@ -130,11 +130,12 @@ class Map(Generic[T]):
         What is in the map all the while is there once; what comes or goes meanwhile may be there
         or not. What cannot be decoded is left out, with a warning in the log.
         """
+        whole("page", page, least=1)
         seen: set[str] = set()
         cursor: int | bytes = 0
         while True:
             cursor, rows = await self._bus.link.run(
-                _PAGE, self._keys, [self._most_changes, cursor, max(1, page)]
+                _PAGE, self._keys, [self._most_changes, cursor, page]
             )
             entries, garbled = self._records.entries(rows)
             for why in garbled.values():
@@ -214,6 +215,4 @@ class Map(Generic[T]):
 def _wanted(if_version: int | None) -> str:
     if if_version is None:
         return ""
-    if if_version < 0:
-        raise ValueError(f"{if_version} is not a version: use an entry's, or ABSENT")
-    return str(if_version)
+    return str(whole("if_version", if_version))

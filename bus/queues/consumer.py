@@ -1,30 +1,29 @@
 """Consuming a stream as a member of a group: read ahead, reclaim, retry, settle."""
 
-import contextlib
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import anyio
-from coredis.connection import BaseConnection
 
 from bus.agents.heartbeat import Beat
-from bus.errors import BusError, ServerFull, ServerRefused, UndecodableMessage
+from bus.arguments import one_of, seconds, seconds_or_none
+from bus.errors import BusError, UndecodableMessage
 from bus.keys import QueueKeys
 from bus.logs.log import message_of
 from bus.messages.envelope import Envelope
 from bus.requests.handling import Cancellations
 from bus.requests.request import answer, answer_error, expired
 from bus.scope import background
-from bus.servers.link import AWAY, backoff
+from bus.servers.link import AWAY
 
 from .deadletter import read_kills
 from .delivery import Delivery
+from .fetching import TEND, Fetching
 from .membership import Entry, Membership, Start
 from .prefetch import Prefetch
 from .rules import Rules
-from .schedule import fire
 from .settlement import Settlements
 
 if TYPE_CHECKING:
@@ -32,13 +31,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 log = logging.getLogger("argentbus.queue")
-
-#: Seconds for which one read waits at the server.
-BLOCK: Final = 2.0
-
-#: Most seconds between two looks for retries that are due and consumers that are gone.
-TEND: Final = 0.5
-
 
 #: Seconds that noting the start of a delivery may take, before it is tried again.
 _NOTING: Final = 2.0
@@ -74,8 +66,9 @@ class Consumer(Generic[T]):
         handler_timeout: float | None = None,
         start: Start = "beginning",
     ) -> None:
-        if ttl <= 0 or (handler_timeout is not None and handler_timeout <= 0):
-            raise ValueError("ttl and handler_timeout must be above 0")
+        seconds("ttl", ttl, least=0.001)
+        seconds_or_none("handler_timeout", handler_timeout, least=0.001)
+        one_of("start", start, ("beginning", "end"))
         self._bus = bus
         self._keys = keys
         self._group = group.encode()
@@ -87,14 +80,21 @@ class Consumer(Generic[T]):
         self.name: Final = bus.new_consumer_name()
         self.handler_timeout: Final = handler_timeout
         self._membership = Membership(bus.link, keys, group, self.name, ttl=ttl, start=start)
-        self._fetching = anyio.CancelScope()
-        self._fetched = anyio.Event()
-        self._lapsed = False
-        self._full = False
         self.cancellations = Cancellations(bus, keys.stream)
         self.settlements = Settlements(
             bus.link, keys, group, self.name, rules.max_deliveries, self._prefetch.held
         )
+        self._fetching = Fetching(
+            bus, keys, self._membership, self._prefetch, self.settlements, ttl=ttl
+        )
+
+    @property
+    def put_off(self) -> int:
+        """How many of its deliveries are dealt with, and not settled because Redis refuses that.
+
+        It is tried again until Redis does not, after 0.1 to 30 s; they go to nobody else meanwhile.
+        """
+        return self.settlements.put_off
 
     # the caller's side
 
@@ -191,14 +191,7 @@ class Consumer(Generic[T]):
 
         Those in the hands of handlers are still to be settled; the consumer lives on for them.
         """
-        self._fetching.cancel()
-        await self._fetched.wait()
-        self._prefetch.drop()
-        self._prefetch.close()
-        try:
-            await self._give_back_unheld(self._prefetch.held)
-        except BusError as error:
-            log.warning("%s could not hand deliveries back yet: %s", self.name, error)
+        await self._fetching.stop()
 
     async def keep_alive(self) -> None:
         """Beat and settle, where the tasks that otherwise do were cancelled with the caller."""
@@ -206,7 +199,7 @@ class Consumer(Generic[T]):
         async def beat() -> None:
             while True:
                 try:
-                    await self._beat()
+                    await self._fetching.beat()
                 except (*AWAY, BusError) as error:
                     log.debug("heartbeat failed: %r", error)
                 await anyio.sleep(self._ttl / 3)
@@ -221,12 +214,13 @@ class Consumer(Generic[T]):
     async def consuming(self) -> "AsyncGenerator[Consumer[T]]":
         """Be a member of the group until the context ends; then hand back what is unhandled."""
         await self._membership.enter()
-        beat = Beat(self._ttl / 3, self._beat)
+        beat = Beat(self._ttl / 3, self._fetching.beat)
         consumers = self._keys.consumers(self._membership.group)
         await self._bus.holdings.add_consumer(self.name, consumers)
         self._bus.pump.add(beat)
+        self._bus.reaper.wake()  # what the dead hold of the queue is to come here
         try:
-            async with background(self._fetch, self.settlements.run):
+            async with background(self._fetching.run, self.settlements.run):
                 yield self
         finally:
             self._bus.pump.remove(beat)
@@ -237,8 +231,8 @@ class Consumer(Generic[T]):
 
     async def _close(self) -> None:
         try:
-            await self.settlements.flush()
-            await self._give_back_unheld(set())
+            await self.settlements.flush(all=True)
+            await self._fetching.give_back_unheld(set())
             await self.settlements.trim()
             await self._membership.leave()
         except (*AWAY, BusError) as error:
@@ -249,107 +243,3 @@ class Consumer(Generic[T]):
                 error,
                 self._ttl,
             )
-
-    async def _beat(self) -> None:
-        alive = await self._membership.beat()
-        self._lapsed = self._lapsed or (not alive and bool(self._prefetch.entries))
-
-    async def _fetch(self) -> None:
-        try:
-            with self._fetching:
-                async with background(self._read, self._tend):
-                    await anyio.sleep_forever()
-        finally:
-            self._fetched.set()
-
-    async def _read(self) -> None:
-        delays = backoff()
-        while True:
-            try:
-                async with self._bus.link.dedicated(self._keys.stream) as connection:
-                    # A reply that was lost with a connection left entries that nobody holds.
-                    await self._give_back_unheld(self._prefetch.held)
-                    while True:
-                        await self._prefetch.need()
-                        await self._read_once(connection)
-                        delays = backoff()
-            except AWAY as error:
-                log.debug("reading %s interrupted: %r", self._keys.stream, error)
-                await anyio.sleep(next(delays))
-            except ServerRefused as error:
-                await self._membership.heal(error)
-
-    async def _read_once(self, connection: BaseConnection) -> None:
-        result = await self._bus.link.ask(
-            connection,
-            b"XREADGROUP",
-            b"GROUP",
-            self._group,
-            self.name,
-            b"COUNT",
-            max(1, self._prefetch.room),
-            b"BLOCK",
-            int(BLOCK * 1000),
-            b"STREAMS",
-            self._keys.stream,
-            b">",
-            timeout=BLOCK + self._bus.link.reply_timeout,
-            blocking=True,
-        )
-        if result:
-            rows = result.values() if isinstance(result, dict) else [pair[1] for pair in result]
-            for entries in rows:
-                self._prefetch.receive(Entry(entry[0].decode(), entry[1]) for entry in entries)
-
-    async def _tend(self) -> None:
-        while True:
-            wait = TEND
-            try:
-                wait = await self._tend_once()
-            except AWAY as error:
-                log.debug("tending %s interrupted: %r", self._keys.stream, error)
-            except ServerFull as error:
-                await self._make_room(error)
-            except ServerRefused as error:
-                await self._membership.heal(error)
-            await anyio.sleep(wait)
-
-    async def _make_room(self, error: ServerFull) -> None:
-        """Drop what is done with: while there is no room, nothing else of tending can be done."""
-        if not self._full:
-            log.warning("retries and delays in %s have to wait: %s", self._keys.stream, error)
-        self._full = True
-        with contextlib.suppress(*AWAY):
-            await self.settlements.trim()
-
-    async def _tend_once(self) -> float:
-        """Take over what is due; return the seconds until the next look."""
-        if self._lapsed:
-            await self._start_over()
-        tended = await self._membership.tend(self._prefetch.room)
-        if tended.claimed:
-            self._prefetch.receive(tended.claimed)
-        for due in tended.schedules:
-            await fire(self._bus.link, self._keys, due)
-        self._full = False
-        await self.settlements.trim()
-        return TEND if tended.due_in is None else min(TEND, max(0.01, tended.due_in))
-
-    async def _start_over(self) -> None:
-        """Forget what was read ahead: while this process was suspended, it counted as dead."""
-        self._lapsed = False
-        stale = self._prefetch.drop()
-        log.warning(
-            "%s was without heartbeat for over %g s: gave %d deliveries of %s back",
-            self.name,
-            self._ttl,
-            len(stale),
-            self._keys.stream,
-        )
-        await self.settlements.give_back(stale, handled=False)
-
-    async def _give_back_unheld(self, held: set[str]) -> None:
-        """Return to the group what is pending here and not in `held`."""
-        pending = await self._membership.pending()
-        lost = [entry_id for entry_id in pending if entry_id not in held]
-        await self.settlements.give_back(lost, handled=False)

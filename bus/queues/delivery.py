@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
 
+from bus.arguments import seconds_or_none, text
 from bus.errors import BusError
 from bus.messages.envelope import Envelope
 from bus.requests.handling import Handling
@@ -123,7 +124,8 @@ class Delivery(Generic[T]):
         Raises:
             BusError: the delivery is settled already.
             DeliveryLost: in a queue that keeps an order, another consumer has it by now.
-            BusUnavailable: Redis could not be reached; it goes on being tried.
+            BusUnavailable, ServerRefused: Redis could not be reached, or refused; it goes on being
+                tried, and stays this consumer's meanwhile.
         """
         self._settle()
         await self._consumer.settlements.ack(self.entry_id)
@@ -136,7 +138,9 @@ class Delivery(Generic[T]):
 
         Raises:
             BusError: the delivery is settled already.
+            BusUnavailable, ServerRefused: as for `ack`.
         """
+        seconds_or_none("delay", delay)
         self._settle()
         await self._consumer.settlements.retry(self, delay, "nacked")
 
@@ -145,7 +149,9 @@ class Delivery(Generic[T]):
 
         Raises:
             BusError: the delivery is settled already.
+            BusUnavailable, ServerRefused: as for `ack`.
         """
+        text("reason", reason)
         self._settle()
         await self._consumer.settlements.bury(self, reason)
 

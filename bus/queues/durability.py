@@ -5,6 +5,7 @@ from typing import Any, Final
 import msgspec
 from coredis.connection import BaseConnection
 
+from bus.arguments import seconds, whole
 from bus.errors import NotDurable, ServerRefused, UnsupportedServer
 from bus.servers.link import Link
 
@@ -31,8 +32,8 @@ class Durability(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float = 5.0
 
     def __post_init__(self) -> None:
-        if self.replicas < 0 or self.timeout <= 0 or not (self.fsynced or self.replicas):
-            raise ValueError("a durability is `fsynced`, or at least 1 replica; timeout above 0")
+        whole("replicas", self.replicas, least=0 if self.fsynced else 1, most=1000)
+        seconds("timeout", self.timeout, least=0.001)
 
     def check(self, link: Link) -> None:
         """Raise `UnsupportedServer` where the server cannot be asked for this."""

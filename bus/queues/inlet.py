@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from bus.arguments import instance, seconds
 from bus.errors import MessageTooLarge, QueueFull
 from bus.keys import QueueKeys, check_name
 from bus.servers.script import Argument, Script
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from bus.bus import Bus
 
 _PUT: Final = Script("queues/put", "queues/entries")
+
+#: Seconds: ten years.
+MOST_DELAY: Final = 315_360_000.0
 
 #: Seconds for which a queue remembers a dedupe id.
 DEDUPE_TTL: Final = 86_400.0
@@ -86,6 +90,7 @@ class Inlet:
         self._bus.check_size(message)
         size = len(message)
         if durability is not None:
+            instance("durability", durability, Durability)
             durability.check(self._bus.link)
             lane = self._bus.appender.lane(self._keys.stream, durability)
         else:
@@ -138,12 +143,15 @@ def due_at(delay: float, at: datetime | None) -> str:
     """When a message is due, as `lua/put.lua` takes it.
 
     Raises:
-        ValueError: both are given, or `at` has no time zone.
+        ValueError: both are given, the delay is negative or longer than ten years, or `at` has no
+            time zone.
+        TypeError: one is of another type.
     """
+    seconds("delay", delay, most=MOST_DELAY)
     if at is None:
         return f"+{int(delay * 1000)}" if delay > 0 else ""
     if delay:
         raise ValueError("say when it is due once: with `delay`, or with `at`")
-    if at.utcoffset() is None:
+    if instance("at", at, datetime).utcoffset() is None:
         raise ValueError(f"{at!r} has no time zone: `datetime.now(timezone.utc)` has one")
     return str(int(at.timestamp() * 1000))

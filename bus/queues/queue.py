@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import anyio
@@ -12,16 +11,15 @@ from bus.keys import QueueKeys, check_name
 from bus.messages.codec import decode_body
 from bus.messages.envelope import Envelope
 
-from . import schedule, statistics
+from . import schedule
 from .consumer import Consumer
-from .deadletter import DeadLetter, DeadLetters
 from .durability import Durability
 from .inlet import Inlet, due_at
 from .membership import Start
 from .rules import Rules
 from .schedule import Schedule
-from .statistics import QueueStatistics
-from .worker import Handler, Worker
+from .upkeep import Upkeep
+from .worker import Handler, Worker, check_work
 
 if TYPE_CHECKING:
     from bus.bus import Bus
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Queue(Generic[T]):
+class Queue(Upkeep, Generic[T]):
     """A named queue of messages of one type. Made by `Bus.queue`.
 
     Each message goes to one consumer of each group, at least once. It leaves the stream when every
@@ -52,14 +50,11 @@ class Queue(Generic[T]):
         rules: Rules | None = None,
         listed: bool = False,
     ) -> None:
-        self.name = name
+        super().__init__(bus, name, QueueKeys(base))
         self.rules: Final = rules or Rules()
-        self._bus = bus
-        self._keys = QueueKeys(base)
         self._decode = decode
         self._sender = sender
         self._announced = not listed
-        self._dead = DeadLetters(bus.link, self._keys)
         self._inlet = Inlet(bus, name, self._keys, self.rules)
 
     @property
@@ -98,13 +93,16 @@ class Queue(Generic[T]):
             QueueFull: the queue is bounded, has no room, and does not wait; nothing was put.
             NotDurable: it was put, and was not as safe in time as asked for.
             UnsupportedServer: the server is too old for that durability; nothing was put.
-            ValueError: a key in a queue without order, a delay beside `at`, or an `at` without a
-                time zone.
+            ValueError: a key in a queue without order, a delay beside `at`, one that is negative or
+                longer than ten years, or an `at` without a time zone.
+            TypeError: an argument is of another type.
         """
+        plain = dedupe is None and key is None and at is None and delay == 0.0
+        due = "" if plain else due_at(delay, at)
         message_id, message = self._bus.wrap(self.base, body, sender=self._sender)
         if not self._announced:
             await self._announce()
-        if dedupe is None and key is None and at is None and not delay:
+        if plain:
             await self._inlet.put(message, durability)
             return message_id
         return await self._inlet.put_specially(
@@ -112,7 +110,7 @@ class Queue(Generic[T]):
             message_id,
             key=key,
             dedupe=dedupe,
-            due=due_at(delay, at),
+            due=due,
             durability=durability,
         )
 
@@ -149,6 +147,8 @@ class Queue(Generic[T]):
 
         Raises:
             BusUnavailable: Redis could not be reached at the start. Later the consumer waits.
+            WrongType: the stream's key is another program's; also later, out of the block.
+            ValueError, TypeError: an argument is out of range, or of another type.
         """
         consumer = Consumer(
             self._bus,
@@ -194,6 +194,7 @@ class Queue(Generic[T]):
 
         For the rest, and errors, see `consume`.
         """
+        check_work(handler, concurrency, drain)
         async with self.consume(
             group,
             prefetch=concurrency if prefetch is None else prefetch,
@@ -240,70 +241,6 @@ class Queue(Generic[T]):
     async def schedules(self) -> list[Schedule]:
         """The schedules of this queue, by name."""
         return await schedule.kept(self._bus.link, self._keys)
-
-    # looking into it
-
-    async def statistics(self) -> QueueStatistics:
-        """Count what is in the queue, all at one moment."""
-        return await statistics.count(self._bus.link, self._keys, self.name)
-
-    async def dead_letters(self, *, limit: int = 100, after: str = "-") -> list[DeadLetter]:
-        """List dead letters, the oldest first. The last 100,000 are kept.
-
-        Args:
-            limit: Most of them.
-            after: Id of the last one seen, for the next page.
-        """
-        return await self._dead.page(limit=limit, after=after)
-
-    async def dead_letter(self, dead_id: str) -> DeadLetter | None:
-        """The dead letter with this id, or None where there is none (any more)."""
-        return await self._dead.find(dead_id)
-
-    async def replay(self, *dead_ids: str) -> int:
-        """Put dead letters back into the queue, each for the group that gave it up and no other.
-
-        It enters as a new message would, with its attempts counted anew; under a key, behind
-        those of its key that wait. Each is moved atomically: it is in one of the two places. One
-        whose group was deleted waits until that group is consumed again.
-
-        Returns:
-            How many there were. Over a connection that breaks it may be less than were moved.
-
-        Raises:
-            InvalidName: one of them is not an id.
-        """
-        return await self._dead.replay(dead_ids)
-
-    async def replay_all(self, *, group: str | None = None) -> int:
-        """Replay all dead letters there are now (of one group, if asked); return their number."""
-        return await self._dead.replay(await self._dead.ids(group=group))
-
-    async def purge(self, *dead_ids: str) -> int:
-        """Drop dead letters for good; return how many there were.
-
-        Raises:
-            InvalidName: one of them is not an id.
-        """
-        return await self._dead.purge(dead_ids)
-
-    async def purge_all(self, *, group: str | None = None) -> int:
-        """Purge all dead letters there are now (of one group, if asked); return their number."""
-        return await self._dead.purge(await self._dead.ids(group=group))
-
-    async def delete_group(self, group: str) -> bool:
-        """Delete a consumer group, and with it what it had not handled; return whether there was.
-
-        A group that nobody consumes any more keeps messages from leaving the stream.
-        """
-        check_name("consumer group", group)
-        call, keys = self._bus.link.call, self._keys
-        deleted = await self._bus.link.retrying(
-            partial(call, "XGROUP", "DESTROY", keys.stream, group)
-        )
-        gone = (keys.retry(group), keys.consumers(group), keys.kills(group), keys.watch(group))
-        await self._bus.link.retrying(partial(call, "DEL", *gone))
-        return bool(deleted)
 
     async def _announce(self) -> None:
         await self._bus.announce_queue(self.name)

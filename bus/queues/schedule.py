@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from cronsim import CronSim, CronSimError
 
+from bus.arguments import text
 from bus.errors import InvalidSchedule
 from bus.keys import QueueKeys
 from bus.messages.envelope import unwrap, wrap
@@ -103,7 +104,8 @@ async def keep(
     sender: str,
 ) -> None:
     """Store a schedule; see `Queue.schedule`."""
-    cron = " ".join(cron.split())
+    cron = " ".join(text("cron", cron).split())
+    text("tz", tz)
     seconds, micros = await link.retrying(lambda: link.call("TIME", key=keys.stream))
     first = next_slot(cron, tz, int(seconds) + int(micros) / 1e6)
     if first is None:

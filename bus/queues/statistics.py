@@ -44,6 +44,7 @@ class QueueStatistics(msgspec.Struct, frozen=True):
         refused: Garbled messages that were ever refused here, and became dead letters.
         bytes: Of all its messages; None where nobody bounds them.
         schedules: How many there are.
+        garbled: What was no entry id where one belongs (a foreign hand), and was passed over.
         oldest_age: Seconds since the oldest message that some group is not done with entered the
             stream; None where there is none.
     """
@@ -57,12 +58,13 @@ class QueueStatistics(msgspec.Struct, frozen=True):
     refused: int = 0
     bytes: int | None = None
     schedules: int = 0
+    garbled: int = 0
     oldest_age: float | None = None
 
 
 async def count(link: Link, keys: QueueKeys, name: str) -> QueueStatistics:
     """Count what is in the queue `name` now."""
-    length, dead, delayed, parked, refused, size, schedules, rows, now = await link.run(
+    length, dead, delayed, parked, refused, size, schedules, garbled, rows, now = await link.run(
         _STATISTICS,
         [keys.stream, keys.dead, keys.delayed, keys.counts, keys.schedules],
         [keys.retry(""), keys.kills("")],
@@ -79,6 +81,7 @@ async def count(link: Link, keys: QueueKeys, name: str) -> QueueStatistics:
         refused=refused,
         bytes=None if size < 0 else size,
         schedules=schedules,
+        garbled=garbled,
         oldest_age=max(ages, default=None),
     )
 

@@ -7,6 +7,7 @@ from typing import Any, Final, Generic, TypeVar
 import anyio
 from anyio.abc import TaskStatus
 
+from bus.arguments import seconds, shown, whole
 from bus.scope import background
 
 from .consumer import Consumer
@@ -15,6 +16,14 @@ from .delivery import Delivery
 T = TypeVar("T")
 Handler = Callable[[Delivery[T]], Awaitable[Any]]
 log = logging.getLogger("argentbus.queue")
+
+
+def check_work(handler: Any, concurrency: int, drain: float) -> None:
+    """Raise `ValueError` or `TypeError` where one of them cannot be a worker's."""
+    whole("concurrency", concurrency, least=1, most=1_000_000)
+    seconds("drain", drain)
+    if not callable(handler):
+        raise TypeError(f"handler is {shown(handler)}: it must be an async function")
 
 
 class Worker(Generic[T]):
@@ -28,8 +37,6 @@ class Worker(Generic[T]):
     def __init__(
         self, consumer: Consumer[T], handler: Handler[T], *, concurrency: int, drain: float
     ) -> None:
-        if concurrency < 1 or drain < 0:
-            raise ValueError("concurrency must be at least 1, drain at least 0")
         self._consumer = consumer
         self._handler = handler
         self._concurrency = concurrency
@@ -78,4 +85,4 @@ class Worker(Generic[T]):
                 )
                 handlers.cancel()
                 await self._idle.wait()
-            await self._consumer.settlements.flush()
+            await self._consumer.settlements.flush(all=True)

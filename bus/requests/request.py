@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import anyio
 import msgspec
 
+from bus.arguments import seconds_or_none
 from bus.errors import RequestFailed, RequestTimeout
 from bus.messages.codec import decode_body
 from bus.messages.envelope import Envelope
@@ -45,8 +46,10 @@ def deadline_in(timeout: float | None, *, inherit: bool) -> float:
     `inherit`, not after the deadline of the request that is being handled here.
 
     Raises:
-        ValueError: there is neither.
+        ValueError: there is neither, or the timeout is negative or longer than a year.
+        TypeError: the timeout is no number.
     """
+    seconds_or_none("timeout", timeout)
     inherited = inherited_deadline() if inherit else None
     if timeout is None and inherited is None:
         raise ValueError("give a timeout: no request with a deadline is being handled here")

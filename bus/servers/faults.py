@@ -105,6 +105,11 @@ def out_of_disk(error: RedisError) -> bool:
     return "MISCONF" in str(error) or "No space" in str(error)
 
 
+def is_wrong_type(error: RedisError) -> bool:
+    """Whether a key holds something else than the command, or the script, is for."""
+    return "wrong kind of value" in str(error)
+
+
 def refusal_remedy(error: RedisError) -> str:
     """What to do where the server answered with an error that stays; empty if that is unknown."""
     text = str(error)

@@ -9,6 +9,7 @@ from typing import Any, Final, Generic, Literal, TypeVar, get_args
 import anyio
 import msgspec
 
+from bus.arguments import one_of, whole
 from bus.errors import SlowSubscriber, UndecodableMessage
 from bus.messages.codec import decode_body
 from bus.messages.envelope import Envelope, unwrap
@@ -79,10 +80,8 @@ class Feed(Generic[Item]):
         show_gaps: bool = False,
         read: Callable[[str, bytes], Envelope] | None = None,
     ) -> None:
-        if buffer < 1:
-            raise ValueError(f"buffer is {buffer}: it must be at least 1")
-        if when_full not in POLICIES:
-            raise ValueError(f"when_full is {when_full!r}: use one of {', '.join(POLICIES)}")
+        whole("buffer", buffer, least=1)
+        one_of("when_full", when_full, POLICIES)
         self._type = body_type
         self._name = name
         self._prefix = prefix

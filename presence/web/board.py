@@ -18,7 +18,7 @@ from presence.text import shown_name
 
 from .database import ROLE, DatabaseRow, databases, partitions
 from .history import History, said, told
-from .messages import AgentRow, Metrics, RedisStatus, Snapshot, agent_row, shown_queues
+from .messages import AgentRow, Metrics, RedisStatus, Snapshot, agent_row, shown_id, shown_queues
 from .viewer import Viewer
 
 log = logging.getLogger("argentbus.dashboard")
@@ -150,7 +150,7 @@ class Board:
             self._back(change.agent, change.view)
             if change.agent in self._listed():
                 row = agent_row(change.agent, change.view)
-                self._tell(lambda viewer: viewer.agent(change.agent, row))
+                self._tell(lambda viewer: viewer.agent(row.id, row))
         if words is not None:
             self._note(change.kind, shown_name(change.agent), words, change.at)
         if change.kind != "changed" or (change.view and change.view.presence.role == ROLE):
@@ -160,14 +160,14 @@ class Board:
     def _went(self, change: Change) -> None:
         self._seen.pop(change.agent, None)
         row = self._history.went(change)
-        self._tell(lambda viewer: viewer.agent(change.agent, None))
+        self._tell(lambda viewer: viewer.agent(shown_id(change.agent), None))
         if row is not None:
             self._tell(lambda viewer: viewer.gone(row.key, row))
         if len(self._seen) >= MOST_AGENTS:
             # Another agent moves up into the list.
             last = list(self._seen)[MOST_AGENTS - 1]
             moved_up = agent_row(last, self._seen[last])
-            self._tell(lambda viewer: viewer.agent(last, moved_up))
+            self._tell(lambda viewer: viewer.agent(moved_up.id, moved_up))
 
     def _back(self, agent: str, view: AgentView) -> None:
         """The same instance again: it was suspended or cut off, and is not gone after all."""
@@ -238,7 +238,9 @@ class Board:
 
     def _ages(self, sample: Sample) -> dict[str, float]:
         return {
-            agent: round(max(0.0, sample.at - (until - self._seen[agent].presence.ttl)), 1)
+            shown_id(agent): round(
+                max(0.0, sample.at - (until - self._seen[agent].presence.ttl)), 1
+            )
             for agent, until in sample.beats.items()
             if agent in self._seen
         }

@@ -84,33 +84,66 @@ class PartitionWriter:
     async def _write(self, fence: int) -> None:
         limit = FIRST_READ
         position = await self._stored()
+        trimmed: Position | None = None
         if position is not None:
-            # A crash may have come between the commit and the trim.
-            await self._settle(position)
+            if await self._log.lost_tail(after=position.entry_id, epoch=position.epoch):
+                await self._report_loss(position.entry_id)
+            else:
+                # A crash may have come between the commit and the trim.
+                trimmed = await self._settle(position)
         while True:
             epoch = await self._log.epoch()
             after = position.entry_id if position and position.epoch == epoch else "0-0"
             entries = await self._log.read(after=after, limit=limit, block=BLOCK)
             if not entries:
                 await self._remind(position)
+                if after != "0-0" and await self._log.lost_tail(after=after, epoch=epoch):
+                    await self._report_loss(after)
             elif epoch == await self._log.epoch():  # else: some may be of another stream
                 limit = next_limit(limit, entries)
                 position = Position(self._partition, epoch, entries[-1].id, fence)
                 entries = await without_repetitions(self._bus, self._log, entries)
                 batch = await self._commit(entries, position)
-                await self._settle(position)
+                if trimmed is not None and trimmed.epoch != epoch:
+                    trimmed = None
+                trimmed = await self._settle(position, trimmed)
                 await self._tell(batch)
 
-    async def _settle(self, position: Position) -> None:
-        """Trim the log, and say up to where it is committed."""
+    async def _settle(self, position: Position, trimmed: Position | None = None) -> Position | None:
+        """Trim the log, and say up to where it is committed.
+
+        Args:
+            trimmed: Up to where this writer has trimmed it before.
+
+        Returns:
+            Up to where it is trimmed; None where it is not, because the server lost its tail.
+        """
         # First the trim: a Redis at its maxmemory refuses the value until there is room.
-        await self._log.trim(through=position.entry_id, epoch=position.epoch)
+        dropped = await self._log.trim(
+            through=position.entry_id,
+            epoch=position.epoch,
+            before="" if trimmed is None else trimmed.entry_id,
+        )
+        if dropped < 0:
+            await self._report_loss(position.entry_id)
+            return None
         committed = _committed(position)
         await self._bus.put_value(
             committed_name(self._partition), msgspec.msgpack.encode(committed)
         )
         await self._publish(self._bus.topic(COMMITTED, Committed), committed)
         self._report.lag[self._partition] = await self._log.length()
+        return position
+
+    async def _report_loss(self, entry_id: str) -> None:
+        words = (
+            f"Redis lost the end of the write log {self._partition} (it had been read up to "
+            f"{entry_id}): what it still has is read again, what was lost and not committed has to "
+            "be written again by its agents, whom flush() tells"
+        )
+        log.error("%s", words)
+        event = DashboardEvent("alert", self._agent.id, words, time.time())
+        await self._publish(self._agent.topic(DASHBOARD, DashboardEvent), event)
 
     async def _remind(self, position: Position | None) -> None:
         """Say it again where it no longer stands there: a flush, or a writer that was slow to

@@ -299,3 +299,41 @@ with bus, bus.join("scout") as agent, bus.lock("beat"):
             with bus.lock("beat", wait=0):
                 pass
         assert call(bus, "ZCARD", bus.over.keys.lock("taken") + ":waiters") == 0
+
+
+DYING = """
+import sys, time
+from bus.blocking import Bus
+
+with Bus.connect(sys.argv[1], namespace=sys.argv[2]) as bus:
+    with bus.join("holder", ttl=1.0), bus.lock("beat", ttl=60):
+        print("holds", flush=True)
+        time.sleep(60)
+"""
+
+
+def test_a_thread_that_only_waits_finds_out_that_the_holder_died(
+    redis_server: Any, namespace: str
+) -> None:
+    argv = [sys.executable, "-c", DYING, redis_server.url, namespace]
+    with (
+        subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process,
+        Bus.connect(redis_server.url, namespace=namespace, ttl=60) as alone,
+        ThreadPoolExecutor() as pool,
+    ):
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "holds\n"
+
+            def wait() -> float:
+                with alone.lock("beat", wait=30):
+                    return time.monotonic()
+
+            got = pool.submit(wait)
+            waiters = alone.over.keys.lock("beat") + ":waiters"
+            eventually(lambda: call(alone, "ZCARD", waiters))
+            process.kill()
+            killed = time.monotonic()
+            assert got.result(20) - killed < 2.0
+        finally:
+            process.kill()
