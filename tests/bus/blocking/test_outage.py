@@ -108,7 +108,7 @@ def test_redis_is_killed_and_comes_back_under_load_from_threads(
                 for future in producing:
                     future.result(10)
                 eventually(lambda: set(put) <= set(handled), timeout=20)
-                eventually(lambda: list(bus.snapshot().agents) == ["scout"])
+                eventually(lambda: list(bus.registry.snapshot().agents) == ["scout"])
             deliveries.stop()
             for future in consuming:
                 future.result(10)
@@ -200,7 +200,7 @@ def test_what_a_killed_process_held_goes_to_others(redis_server: Any, namespace:
             with bus.lock("beat", wait=10):
                 pass
         assert time.monotonic() - killed_at < 1.0 + 1.0 + 1.0  # its TTL, a second, and our work
-        assert bus.snapshot().agents == {}
+        assert bus.registry.snapshot().agents == {}
 
 
 def test_a_block_longer_than_a_driver_s_timeout_is_no_fault(

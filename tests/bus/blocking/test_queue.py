@@ -188,7 +188,7 @@ def test_agents_talk(bus: Bus) -> None:
     ):
         scout.set_state(status="processing", activity="looking")
         scout.progress("one")
-        snapshot = bus.snapshot()
+        snapshot = bus.registry.snapshot()
         assert snapshot.states["scout"].activity == "looking"
         assert snapshot.agents["writer"].role == "author"
 
@@ -214,7 +214,7 @@ def test_agents_talk(bus: Bus) -> None:
         for n in (4, 5):
             with inbox.receive(timeout=10) as delivery:
                 assert (delivery.body, delivery.sender) == (Job(n), "scout")
-    assert bus.snapshot().agents == {}
+    assert bus.registry.snapshot().agents == {}
 
 
 def test_a_handler_learns_that_nobody_waits_and_its_requests_inherit_the_deadline(bus: Bus) -> None:
