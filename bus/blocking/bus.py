@@ -8,6 +8,7 @@ from typing import Final, Self, TypeVar
 
 from bus.bus import MOST_MESSAGE_BYTES
 from bus.bus import Bus as AsyncBus
+from bus.keys import Keys
 from bus.messages.signing import Signing
 from bus.queues.inlet import Inlet as AsyncInlet
 
@@ -40,6 +41,9 @@ class Bus:
 
     Attributes:
         instance: Id of this connection, never used again.
+        keys: The names of the namespace's keys.
+        ttl: Seconds without a heartbeat after which this process's agents and consumers count as
+            dead, where they do not say otherwise.
         registry: Who is present, and what became of others.
         over: The async bus that this one is, on its `portal`.
     """
@@ -121,6 +125,14 @@ class Bus:
     @property
     def namespace(self) -> str:
         return self.over.namespace
+
+    @property
+    def keys(self) -> Keys:
+        return self.over.keys
+
+    @property
+    def ttl(self) -> float:
+        return self.over.ttl
 
     @property
     def server_version(self) -> str:

@@ -36,6 +36,7 @@ class Delivery(Generic[T]):
         sender: Who sent it.
         sent_at: By the sender's clock, in seconds since the epoch.
         attempt: 1 for the first delivery.
+        evidence: The deaths as they are written in Redis; `kills` has them readably.
         deadline: Seconds since the epoch after which the sender no longer waits, or None.
         is_request: Whether the sender waits for a `reply`.
         kills: The consumers that died with this message in hand, and when.

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -24,12 +23,6 @@ from bus import (
 from bus import Bus as AsyncBus
 from bus.blocking import Bus
 from tests.bus.blocking.waiting import eventually
-
-
-@pytest.fixture
-def bus(redis_server: Any, namespace: str) -> Iterator[Bus]:
-    with Bus.connect(redis_server.url, namespace=namespace, ttl=1.0, patience=10.0) as bus:
-        yield bus
 
 
 def call(bus: Bus, *command: Any) -> Any:
