@@ -10,7 +10,7 @@ from bus.queues.deadletter import Kill
 from bus.queues.delivery import Delivery as AsyncDelivery
 from bus.requests.handling import _current
 
-from .hold import Hold
+from .hold import Hold, Telling
 from .through import through
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Delivery(Generic[T]):
         self._bus = bus
         self._consumer = consumer
         self.over = over
-        self._block: _Block | None = None
+        self._block: Telling[Any] | None = None
         self._hold: Hold[Any] | None = None
         self._token: Token[Any] | None = None
         self.body = over.body
@@ -106,7 +106,7 @@ class Delivery(Generic[T]):
 
     def __enter__(self) -> "Delivery[T]":
         if self.is_request or self.over.limited:
-            block = self._block = _Block(self.over)
+            block = self._block = Telling(self.over)
             self._hold = Hold(self._bus.portal, lambda: block)
             self._hold.enter()
             # Requests of this thread inherit the deadline.
@@ -148,28 +148,3 @@ class Delivery(Generic[T]):
             and type(error) is not TimeoutError
         ):
             log.warning("handling %r, which was abandoned, failed: %r", self, error)
-
-
-class _Block:
-    """The async block of a request, which ends with what came out of the thread's."""
-
-    def __init__(self, delivery: AsyncDelivery[Any]) -> None:
-        self.outcome: tuple[Any, Any, Any] = (None, None, None)
-        self.handled = False
-        self.given_up = False
-        self._delivery = delivery
-
-    async def __aenter__(self) -> None:
-        await self._delivery.__aenter__()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool:
-        if error is not None:  # cancelled: nobody waits any more
-            self.given_up = await self._delivery.__aexit__(kind, error, traceback)
-            return self.given_up
-        self.handled = await self._delivery.__aexit__(*self.outcome)
-        return False

@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
 from threading import Lock
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import anyio
 
@@ -153,6 +153,37 @@ class Hold(Generic[T]):
             self._stop()
             raise
         self._stop()
+
+
+class Telling(Generic[T]):
+    """An async block that is told what came out of the thread's, as if it came out of its own.
+
+    Attributes:
+        outcome: To be set before the block is left: what `__exit__` was called with.
+        handled: Whether the async block suppressed that.
+        given_up: Whether it was cancelled from within, and suppressed that.
+    """
+
+    def __init__(self, over: AbstractAsyncContextManager[T]) -> None:
+        self.outcome: tuple[Any, Any, Any] = (None, None, None)
+        self.handled = False
+        self.given_up = False
+        self._over = over
+
+    async def __aenter__(self) -> T:
+        return await self._over.__aenter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        if error is not None:
+            self.given_up = bool(await self._over.__aexit__(kind, error, traceback))
+            return self.given_up
+        self.handled = bool(await self._over.__aexit__(*self.outcome))
+        return False
 
 
 class Block(Generic[T, Shown]):

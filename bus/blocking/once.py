@@ -7,7 +7,7 @@ from bus.locks.lease import Lease as AsyncLease
 from bus.locks.once import OncePer as AsyncOncePer
 from bus.locks.once import Run as AsyncRun
 
-from .hold import Hold
+from .hold import Hold, Telling
 from .lock import Lease
 from .through import Noun
 
@@ -34,7 +34,8 @@ class Run(Noun[AsyncRun]):
         self.slot = over.slot
         self.due = over.due
         self.attempt = over.attempt
-        self._hold: Hold[AsyncLease] = Hold(bus.portal, lambda: over)
+        self._block: Telling[AsyncLease] = Telling(over)
+        self._hold: Hold[AsyncLease] = Hold(bus.portal, lambda: self._block)
         self.lease = Lease(bus, self._hold, over.lease)
 
     def __enter__(self) -> Lease:
@@ -42,8 +43,12 @@ class Run(Noun[AsyncRun]):
         return self.lease
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
+        self._block.outcome = (kind, error, traceback)
         self._hold.leave(error)
 
 
