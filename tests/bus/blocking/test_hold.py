@@ -1,4 +1,4 @@
-"""Blocks that end from within; processes that are killed, or stand still, while they hold things."""
+"""Blocks that end from within; processes that are killed, or stand still, while they hold some."""
 
 import json
 import signal
@@ -52,24 +52,26 @@ async def _set(event: anyio.Event) -> None:
 def test_that_a_block_is_lost_is_known_before_it_has_ended(bus: Bus) -> None:
     block = Block()
     hold = Hold(bus.portal, block.entered)
-    told = threading.Event()
+    told, late = threading.Event(), threading.Event()
     assert hold.enter() == "held"
-    hold.when_over(told.set)
-    assert (hold.lost, hold.left, told.is_set()) == (False, False, False)
-    bus.portal.call(_set, block.lose)
-    assert told.wait(5)
-    assert (hold.lost, hold.left, hold.failure) == (True, False, None)
-    late = threading.Event()
-    hold.when_over(late.set)  # who comes now is told at once
-    assert late.is_set()
-    bus.portal.call(_set, block.end)
+    try:
+        hold.when_over(told.set)
+        assert (hold.lost, hold.left, told.is_set()) == (False, False, False)
+        bus.portal.call(_set, block.lose)
+        assert told.wait(5)
+        assert (hold.lost, hold.left, hold.failure) == (True, False, None)
+        hold.when_over(late.set)  # who comes now is told at once
+        assert late.is_set()
+    finally:
+        bus.portal.call(_set, block.end)
     with pytest.raises(LockLost, match="another's"):
         hold.leave(None)
     assert hold.left
 
 
 def test_a_lease_is_lost_when_its_process_was_declared_dead(bus: Bus) -> None:
-    """Not by the clock, nor by a renewal: those would come much later."""
+    """Not by the clock, nor by a renewal, nor when the release has ended: those come much later."""
+    known: list[bool] = []
     with pytest.raises(LockLost, match="declared dead"), bus.lock("beat", ttl=60) as lease:
         lease.check()
         with slow_release(bus):
@@ -78,10 +80,13 @@ def test_a_lease_is_lost_when_its_process_was_declared_dead(bus: Bus) -> None:
                 bus.over.holdings.declared_dead()
 
             bus.portal.call(die)
-            with pytest.raises(LockLost, match="another may hold it"):
-                eventually(lease.check)
-            assert lease.remaining == 0
-            assert lease.over.remaining > 50
+            eventually(lambda: lease.remaining == 0, timeout=2)
+            known.append(lease.over.remaining > 50)
+            try:
+                lease.check()
+            except LockLost as error:
+                known.append("another may hold it" in str(error))
+    assert known == [True, True]
 
 
 @contextmanager
@@ -97,8 +102,10 @@ def slow_release(bus: Bus) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bus.over.link, "run_once", slow)
-        yield
-        bus.portal.call(_set, go_on)
+        try:
+            yield
+        finally:
+            bus.portal.call(_set, go_on)
 
 
 # processes
