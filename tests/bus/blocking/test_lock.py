@@ -31,7 +31,8 @@ def call(bus: Bus, *command: Any) -> Any:
 
 def test_a_lock_is_renewed_while_the_thread_is_busy_and_excludes_others(bus: Bus) -> None:
     with bus.lock("beat", ttl=0.3) as lease:
-        time.sleep(1.0)  # the thing under test: three TTLs
+        first = lease.over._expires_at
+        eventually(lambda: lease.over._expires_at > first + 3 * 0.3)  # whatever this thread does
         lease.check()
         assert 0 < lease.remaining <= 0.3
         with pytest.raises(LockNotAcquired):
@@ -107,7 +108,9 @@ def test_an_agent_is_present_once_beats_and_is_told_of_a_takeover(
 ) -> None:
     with Bus.connect(redis_server.url, namespace=namespace, ttl=1.0) as other:
         with pytest.raises(PresenceLost), bus.join("scout") as scout:
-            time.sleep(1.5)  # the thing under test: longer than its TTL
+            index = bus.over.keys.presence_index
+            until = float(call(bus, "ZSCORE", index, "scout"))
+            eventually(lambda: float(call(bus, "ZSCORE", index, "scout")) > until + 1500)
             with pytest.raises(AgentAlreadyPresent), other.join("scout"):
                 pytest.fail("twice")
             scout.check()
@@ -254,14 +257,34 @@ with bus, bus.lock("beat"), bus.join("scout"):
 
 
 def test_ctrl_c_leaves_cleanly(redis_server: Any, namespace: str) -> None:
-    waits = {
-        "put": "while True: queue.put(1)",
-        "receive": "deliveries.receive()",
-        "lock": "bus.lock('taken').__enter__()",
-        "request": "agent.request('nobody', 1, int, timeout=60)",
-    }
-    with Bus.connect(redis_server.url, namespace=namespace) as bus, bus.lock("taken"):
-        for what, wait in waits.items():
+    with (
+        Bus.connect(redis_server.url, namespace=namespace) as bus,
+        bus.lock("taken"),
+        bus.join("mute"),
+    ):
+        keys = bus.over.keys
+        waits: dict[str, tuple[str, tuple[str, ...]]] = {
+            "put": ("while True: queue.put(1)", ("XLEN", keys.queue("jobs"))),
+            "receive": ("deliveries.receive()", ("EXISTS", keys.queue("none"))),
+            "lock": ("bus.lock('taken').__enter__()", ("ZCARD", keys.lock("taken") + ":waiters")),
+            "locks": ("bus.locks('a', 'taken').__enter__()", ("EXISTS", keys.lock("a"))),
+            "request": (
+                "agent.request('nobody', 1, int, timeout=60)",
+                ("XLEN", keys.inbox("nobody")),
+            ),
+            "gather": ("agent.gather(1, int, timeout=60)", ("XLEN", keys.inbox("mute"))),
+            "once": (
+                "[list(bus.once_per('job', 3600)) for _ in '12']",
+                ("EXISTS", keys.once("job")),
+            ),
+            "watch": (
+                "list(bus.map('plan', int).watch().__enter__())",
+                ("EXISTS", keys.map("plan")),
+            ),
+            "work": ("queue.work('workers', print)", ("EXISTS", keys.queue("jobs"))),
+        }
+        bus.map("plan", int).put("a", 1)
+        for what, (wait, begun) in waits.items():
             code = f"""
 queue = bus.queue("jobs", int)
 with bus, bus.join("scout") as agent, bus.lock("beat"):
@@ -277,7 +300,7 @@ with bus, bus.join("scout") as agent, bus.lock("beat"):
             ) as process:
                 assert process.stdout is not None
                 assert process.stdout.readline() == "ready\n"
-                time.sleep(0.2)  # into the wait
+                eventually(lambda begun=begun: call(bus, *begun))  # it is in the wait
                 process.send_signal(signal.SIGINT)
                 watchdog = threading.Timer(15, process.kill)
                 watchdog.start()
@@ -285,7 +308,44 @@ with bus, bus.join("scout") as agent, bus.lock("beat"):
                 watchdog.cancel()
             assert process.returncode == -signal.SIGINT, (what, errors)
             assert errors.rstrip().endswith("KeyboardInterrupt"), (what, errors)
-            assert bus.registry.snapshot().agents == {}, what
-            with bus.lock("beat", wait=0):
+            assert bus.registry.snapshot().agents.keys() == {"mute"}, what
+            with bus.locks("a", "beat", wait=0):
                 pass
         assert call(bus, "ZCARD", bus.over.keys.lock("taken") + ":waiters") == 0
+
+
+PREFORK = """
+import multiprocessing, os, sys
+from bus.blocking import Bus
+url, namespace = sys.argv[1:]
+
+def work(number):
+    # What a worker of gunicorn or Celery does at its start: a bus of its own, and the parent's is
+    # neither used nor ended.
+    with Bus.connect(url, namespace=namespace) as bus, bus.join(f"child-{number}"):
+        for n in range(20):
+            bus.queue("jobs", int).put(n)
+    return os.getpid()
+
+with Bus.connect(url, namespace=namespace) as bus, bus.join("parent") as agent:
+    bus.queue("jobs", int).put(-1)
+    with bus.lock("beat", ttl=0.5) as lease, multiprocessing.get_context("fork").Pool(3) as pool:
+        assert os.getpid() not in pool.map(work, range(6))
+        lease.check()
+        agent.check()
+    print(bus.queue("jobs", int).statistics().length, *bus.registry.snapshot().agents)
+"""
+
+
+def test_workers_that_were_forked_off_have_buses_of_their_own(
+    redis_server: Any, namespace: str
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", PREFORK, redis_server.url, namespace],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (ended.stdout, ended.returncode) == ("121 parent\n", 0), ended.stderr
+    assert "Traceback" not in ended.stderr

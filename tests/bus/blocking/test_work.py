@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
@@ -108,16 +107,18 @@ def test_a_handler_that_is_late_loses_its_message_and_is_told(
 
 
 def test_ctrl_c_drains_a_worker_too(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    queue, begun, handled = bus.queue("jobs", int), threading.Event(), []
+    queue, handled = bus.queue("jobs", int), []
+    begun, interrupted = threading.Event(), threading.Event()
 
     def handle(delivery: Delivery[int]) -> None:
         begun.set()
-        time.sleep(0.2)  # the thing under test: it has to be waited for
+        assert interrupted.wait(10)
         handled.append(delivery.body)
 
     class Interrupting(threading.Event):
         def is_set(self) -> bool:
             if begun.is_set():
+                interrupted.set()
                 raise KeyboardInterrupt
             return False
 
