@@ -33,9 +33,10 @@ class Log(Noun[AsyncLog]):
             ServerRefused: Redis refused it.
             MessageTooLarge: the encoded message is larger than the bus carries.
         """
-        over = self.over
-        message = over.seal(body, type=type, sender=sender)
-        return Place(*self._bus.append(over.key, message, epoch_key=over.epoch_key))
+        bus, over = self._bus.over, self.over
+        _, message = bus.wrap(over.key, body, sender=sender or bus.instance, type=type)
+        bus.check_size(message)
+        return Place(*self._bus.append(over.key, message, epoch_key=over._epoch_key))
 
     read = through(AsyncLog.read)
     trim = through(AsyncLog.trim)

@@ -39,7 +39,7 @@ class Queue(Noun[AsyncQueue[T]]):
 
     def __init__(self, bus: "Bus", over: AsyncQueue[T]) -> None:
         super().__init__(bus, over)
-        self._inlet = bus.inlet(over.inlet)
+        self._inlet = bus.inlet(over._inlet)
 
     @property
     def name(self) -> str:
@@ -86,9 +86,9 @@ class Queue(Noun[AsyncQueue[T]]):
             )
         bus.portal.check()
         due = due_at(delay, at)
-        message_id, message = bus.over.wrap(over.base, body, sender=over.sender)
-        if not over.announced:
-            bus.portal.call(over.announce)
+        message_id, message = bus.over.wrap(over.base, body, sender=over._sender)
+        if not over._announced:
+            bus.portal.call(over._announce)
         return self._inlet.put(
             message, message_id, key=key, dedupe=dedupe, due=due, durability=durability
         )

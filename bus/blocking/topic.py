@@ -100,7 +100,9 @@ class Topic(_Subscribable[T], Noun[AsyncTopic[T]]):
             BusUnavailable: Redis could not be reached, or broke off before it confirmed.
             MessageTooLarge: the encoded message is larger than the bus carries.
         """
-        return self._bus.publish(self.over.channel, self.over.seal(body))
+        over = self.over
+        _, message = self._bus.over.wrap(over._channel, body, sender=over._sender)
+        return self._bus.publish(over._channel, message)
 
 
 class Topics(_Subscribable[T], Noun[AsyncTopics[T]]):

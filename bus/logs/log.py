@@ -67,7 +67,7 @@ class Log:
         self.name = check_name("log", name)
         self._bus = bus
         self.key: Final = bus.keys.log(name)
-        self.epoch_key: Final = f"{self.key}:epoch"
+        self._epoch_key = f"{self.key}:epoch"
         # What blocks needs a connection of its own; it is kept from one read to the next.
         self._reader: BaseConnection | None = None
         self._reading = anyio.Lock()
@@ -96,14 +96,9 @@ class Log:
             ServerRefused: Redis refused it.
             MessageTooLarge: the encoded message is larger than the bus carries.
         """
-        message = self.seal(body, type=type, sender=sender)
-        return Place(*await self._bus.appender.append(self.key, message, epoch_key=self.epoch_key))
-
-    def seal(self, body: object, *, type: str | None, sender: str | None) -> bytes:
-        """`body` in its envelope, as it stands in the log. Raises `MessageTooLarge`."""
         _, message = self._bus.wrap(self.key, body, sender=sender or self._bus.instance, type=type)
         self._bus.check_size(message)
-        return message
+        return Place(*await self._bus.appender.append(self.key, message, epoch_key=self._epoch_key))
 
     async def read(
         self, *, after: str = "0-0", limit: int = 1000, block: float | None = None
@@ -146,7 +141,7 @@ class Log:
 
         None is where the stream is of another epoch than `epoch` by now.
         """
-        return int(await self._bus.link.run(_TRIM, [self.key, self.epoch_key], [through, epoch]))
+        return int(await self._bus.link.run(_TRIM, [self.key, self._epoch_key], [through, epoch]))
 
     async def reject(self, entry: LogEntry, *, reason: str) -> None:
         """Copy `entry` to the log's dead letters, with the reason. Trimming it is another step.
@@ -169,7 +164,7 @@ class Log:
 
         Another epoch means that Redis lost the stream: entry ids of two epochs do not compare.
         """
-        return (await self._call("GET", self.epoch_key) or b"").decode(errors="replace")
+        return (await self._call("GET", self._epoch_key) or b"").decode(errors="replace")
 
     async def length(self) -> int:
         """How many entries there are."""

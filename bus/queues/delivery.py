@@ -116,7 +116,7 @@ class Delivery(Generic[T]):
     @property
     def settled(self) -> bool:
         """Whether it was acknowledged, sent back or buried, or is about to be."""
-        return self._settled
+        return bool(self._settled)
 
     @property
     def limited(self) -> bool:

@@ -39,10 +39,6 @@ class Queue(Generic[T]):
         base: Key of its stream.
         decode: From envelope to body; raises `UndecodableMessage`.
         listed: Whether `Bus.queues` is to name it.
-
-    Attributes:
-        name: Of the queue.
-        rules: What this program asks of its messages.
     """
 
     def __init__(
@@ -61,10 +57,10 @@ class Queue(Generic[T]):
         self._bus = bus
         self._keys = QueueKeys(base)
         self._decode = decode
-        self.sender = sender
-        self.announced = not listed
+        self._sender = sender
+        self._announced = not listed
         self._dead = DeadLetters(bus.link, self._keys)
-        self.inlet = Inlet(bus, name, self._keys, self.rules)
+        self._inlet = Inlet(bus, name, self._keys, self.rules)
 
     @property
     def base(self) -> str:
@@ -105,13 +101,13 @@ class Queue(Generic[T]):
             ValueError: a key in a queue without order, a delay beside `at`, or an `at` without a
                 time zone.
         """
-        message_id, message = self._bus.wrap(self.base, body, sender=self.sender)
-        if not self.announced:
-            await self.announce()
+        message_id, message = self._bus.wrap(self.base, body, sender=self._sender)
+        if not self._announced:
+            await self._announce()
         if dedupe is None and key is None and at is None and not delay:
-            await self.inlet.put(message, durability)
+            await self._inlet.put(message, durability)
             return message_id
-        return await self.inlet.put_specially(
+        return await self._inlet.put_specially(
             message,
             message_id,
             key=key,
@@ -122,9 +118,9 @@ class Queue(Generic[T]):
 
     async def put_message(self, message: bytes) -> None:
         """Put an encoded envelope."""
-        if not self.announced:
-            await self.announce()
-        await self.inlet.put(message, None)
+        if not self._announced:
+            await self._announce()
+        await self._inlet.put(message, None)
 
     @asynccontextmanager
     async def consume(
@@ -159,15 +155,15 @@ class Queue(Generic[T]):
             self._keys,
             check_name("consumer group", group),
             self._decode,
-            sender=self.sender,
+            sender=self._sender,
             rules=self.rules,
             prefetch=prefetch,
             ttl=self._bus.ttl if ttl is None else ttl,
             handler_timeout=handler_timeout,
             start=start,
         )
-        if not self.announced:
-            await self.announce()
+        if not self._announced:
+            await self._announce()
         async with consumer.consuming():
             yield consumer
 
@@ -230,11 +226,11 @@ class Queue(Generic[T]):
         """
         check_name("schedule", name)
         if key is not None:
-            self.inlet.admission.check_key(key)
-        if not self.announced:
-            await self.announce()
+            self._inlet.admission.check_key(key)
+        if not self._announced:
+            await self._announce()
         await schedule.keep(
-            self._bus.link, self._keys, name, cron, body, tz=tz, key=key, sender=self.sender
+            self._bus.link, self._keys, name, cron, body, tz=tz, key=key, sender=self._sender
         )
 
     async def unschedule(self, name: str) -> bool:
@@ -309,10 +305,9 @@ class Queue(Generic[T]):
         await self._bus.link.retrying(partial(call, "DEL", *gone))
         return bool(deleted)
 
-    async def announce(self) -> None:
-        """Have `Bus.queues` name it, the first time that this process uses it."""
+    async def _announce(self) -> None:
         await self._bus.announce_queue(self.name)
-        self.announced = True
+        self._announced = True
 
 
 def body_decoder(body_type: type[T]) -> Callable[[Envelope], T]:

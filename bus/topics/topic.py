@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 from bus.keys import check_name, check_pattern
 
@@ -85,11 +85,7 @@ class Topic(_Subscribable[T]):
         self._bus = bus
         self._type = body_type
         self._sender = sender
-        self.channel: Final = bus.keys.topic(name)
-
-    def seal(self, body: T) -> bytes:
-        """`body` in its envelope, as it goes over the channel."""
-        return self._bus.wrap(self.channel, body, sender=self._sender)[1]
+        self._channel = bus.keys.topic(name)
 
     async def publish(self, body: T) -> int:
         """Publish `body`; return how many subscribers received it.
@@ -101,7 +97,8 @@ class Topic(_Subscribable[T]):
             BusUnavailable: Redis could not be reached, or broke off before it confirmed.
             MessageTooLarge: the encoded message is larger than the bus carries.
         """
-        return await self._bus.publish(self.channel, self.seal(body))
+        _, message = self._bus.wrap(self._channel, body, sender=self._sender)
+        return await self._bus.publish(self._channel, message)
 
 
 class Topics(_Subscribable[T]):

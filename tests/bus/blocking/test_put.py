@@ -150,7 +150,7 @@ def test_a_producer_may_put_and_append_on_one_stream(bus: Bus, first: str) -> No
     """A repeated call does nothing, whichever of the two scripts came before it."""
     queue = bus.queue("jobs", int)
     stream = queue.base
-    forms = {"put": queue.over.inlet.admission.plain, "append": append_form(stream, None)}
+    forms = {"put": queue.over._inlet.admission.plain, "append": append_form(stream, None)}
     second = "append" if first == "put" else "put"
 
     def run(what: str, number: int, *bodies: int) -> Any:

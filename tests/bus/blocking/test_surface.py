@@ -46,12 +46,10 @@ INSIDE = {
     "Lease": {"lose": "for the lock", "kept": "for the lock"},
     "Lock": {"keys": "for its scripts", "noun": "for messages"},
     "Semaphore": {"keys": "for its scripts", "noun": "for messages"},
-    "Log": {"seal": "for the blocking log"},
     "OncePer": {"hold": "for the run", "end": "for the run"},
     "PresenceEvents": {"aclose": "close does it"},
     "Queue": {
         "put_message": "of encoded messages, for requests",
-        "announce": "for the blocking queue",
     },
     "Registry": {
         "join": "for Bus.join",
@@ -62,7 +60,6 @@ INSIDE = {
         "change_state": "for the agent",
         "retire": "for the reaper",
     },
-    "Topic": {"seal": "for the blocking topic"},
     "Watch": {"start": "for Map.watch", "aclose": "the block does it"},
 }
 
