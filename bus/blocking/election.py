@@ -28,6 +28,10 @@ class LeaderChanges(Pull[LeaderChange]):
 class Election(Noun[AsyncElection]):
     """An election that this process follows, and can stand in. Made by `Bus.election`.
 
+        with bus.election("planner", candidate="scout") as election:
+            with election.lead() as lease:  # waits until this process is elected
+                lease.check()
+
     Attributes:
         name: Of the election.
         candidate: The name under which this process stands.

@@ -19,6 +19,10 @@ class Gathering(Pull[Answer[R]]):
 
     The iteration ends when everybody has answered, or when the time is over.
 
+        with agent.gathering("page 2?", str, role="reviewer", timeout=5) as answers:
+            for answer in answers:
+                print(answer.agent, answer.reply or answer.error)
+
     Attributes:
         asked: Ids of those who were asked.
         answers: Those that were taken so far, by the id of the agent.

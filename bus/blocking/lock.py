@@ -75,7 +75,11 @@ class Lease(Noun[AsyncLease]):
 
 
 class Lock(Noun[AsyncLock]):
-    """A named lock: `with bus.lock("heartbeat:scout", ttl=30) as lease: ...`.
+    """A named lock.
+
+        with bus.lock("heartbeat:scout", ttl=30) as lease:
+            lease.check()  # right before a side effect: raises LockLost if the lease ran out
+            write(fence=lease.fence)  # and the resource refuses a lower one than it has seen
 
     What it guarantees, its arguments and its errors are those of the async `Lock`; but a thread
     cannot be cancelled: where the lease is lost, `Lease.check` raises `LockLost`, and so does

@@ -91,7 +91,12 @@ class _Subscribable(Generic[T]):
 
 
 class Topic(_Subscribable[T], Noun[AsyncTopic[T]]):
-    """A named broadcast of messages of one type. Made by `Bus.topic`."""
+    """A named broadcast of messages of one type. Made by `Bus.topic`.
+
+        with bus.topic("mood", str).subscribe() as feed:
+            bus.topic("mood", str).publish("calm")
+            print(feed.receive(timeout=5).body)
+    """
 
     def publish(self, body: T) -> int:
         """Publish `body`; return how many subscribers received it. It is not sent twice.
