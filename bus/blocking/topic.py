@@ -96,6 +96,8 @@ class Topic(_Subscribable[T], Noun[AsyncTopic[T]]):
         with bus.topic("mood", str).subscribe() as feed:
             bus.topic("mood", str).publish("calm")
             print(feed.receive(timeout=5).body)
+
+    What is published while nobody listens is heard by nobody.
     """
 
     def publish(self, body: T) -> int:
