@@ -58,6 +58,7 @@ class Agent(Correspondent):
 
     async def set_state(
         self,
+        /,
         *,
         status: str | None = None,
         **changes: Any,

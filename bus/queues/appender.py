@@ -57,17 +57,49 @@ class Form(NamedTuple):
     options: tuple[Argument, ...] | None
 
 
-class _Batch:
-    __slots__ = ("count", "done", "error", "form", "reply", "size", "values")
+class Batch:
+    """Messages of one form that travel in one call: gathered here, whoever carries them."""
+
+    __slots__ = ("count", "error", "form", "reply", "size", "values")
 
     def __init__(self, form: Form) -> None:
         self.form = form
         self.values: list[Argument] = []
         self.count = 0
         self.size = 0
-        self.done = anyio.Event()
         self.reply: Any = ()
         self.error: BusError | None = None
+
+    def takes(self, form: Form) -> bool:
+        """Whether another message of that form may still travel along."""
+        return (
+            self.count < MOST_MESSAGES
+            and self.size < MOST_BYTES
+            and (self.form is form or self.form == form)
+        )
+
+    def add(self, size: int, values: tuple[Argument, ...]) -> int:
+        """Add a message of `size` bytes; return its place in the call."""
+        place = self.count
+        self.values.extend(values)
+        self.count += 1
+        self.size += size
+        return place
+
+    def call(self, producer: str, number: int) -> tuple[tuple[str, ...], tuple[Argument, ...]]:
+        """Keys and arguments of the script, where its first message is `number` of `producer`."""
+        form = self.form
+        options = (new_id(),) if form.options is None else form.options
+        keys = (form.keys[0], producer, *form.keys[1:])
+        return keys, (number, REMEMBER, *options, *self.values)
+
+
+class _Batch(Batch):
+    __slots__ = ("done",)
+
+    def __init__(self, form: Form) -> None:
+        super().__init__(form)
+        self.done = anyio.Event()
 
 
 class Lane:
@@ -109,18 +141,10 @@ class Lane:
         """
         waiting = self._waiting
         batch = waiting[-1] if waiting else None
-        if (
-            batch is None
-            or batch.count >= MOST_MESSAGES
-            or batch.size >= MOST_BYTES
-            or (batch.form is not form and batch.form != form)
-        ):
+        if batch is None or not batch.takes(form):
             batch = _Batch(form)
             waiting.append(batch)
-        place = batch.count
-        batch.values.extend(values)
-        batch.count += 1
-        batch.size += size
+        place = batch.add(size, values)
         if not self._busy:
             self._busy = True
             self._tasks.start_soon(self._drain)
@@ -149,22 +173,20 @@ class Lane:
                 self.rest()
 
     async def _send(self, batch: _Batch) -> None:
-        form = batch.form
-        keys = (form.keys[0], self._producer, *form.keys[1:])
-        options = (new_id(),) if form.options is None else form.options
-        args = (self._number, REMEMBER, *options, *batch.values)
+        script = batch.form.script
+        keys, args = batch.call(self._producer, self._number)
         self._number += batch.count
         first = self._number - batch.count
         self._on_its_way = batch
         try:
             if self._durability is None:
-                batch.reply = await self._link.run(form.script, keys, args)
+                batch.reply = await self._link.run(script, keys, args)
             else:
                 durability = self._durability
                 batch.reply, batch.error = await self._link.retrying(
-                    lambda: self._run_and_wait(form.script, keys, args, durability)
+                    lambda: self._run_and_wait(script, keys, args, durability)
                 )
-            if form.options is None:
+            if batch.form.options is None:
                 self._compare(int(batch.reply[1]), self._acknowledged)
                 self._acknowledged = first + batch.count - 1
         except BusError as error:
@@ -189,7 +211,8 @@ class Lane:
             await self._on_its_way.done.wait()
         acknowledged, link = self._acknowledged, self._link
         if acknowledged:
-            number = await link.retrying(lambda: link.call("GET", self._producer)) or b"0"
+            seen = await link.retrying(lambda: link.call("GET", self._producer)) or b"0"
+            number = seen.partition(b" ")[0]
             self._compare(int(number) if number.isdigit() else 0, acknowledged)
 
     def _compare(self, number: int, acknowledged: int) -> None:
@@ -249,8 +272,8 @@ class Appender:
         lane = self._lanes.get(way)
         if lane is None:
             # One that is made anew begins to count anew, and must not pass for the one before.
-            producer = f"{stream}:producer:{self._producer}.{next(self._numbers)}"
-            lane = Lane(self._link, self._tasks, producer, durability)
+            key = producer_key(stream, f"{self._producer}.{next(self._numbers)}")
+            lane = Lane(self._link, self._tasks, key, durability)
             self._lanes[way] = lane
         self._kept[way] = lane
         self._kept.move_to_end(way)
@@ -266,6 +289,20 @@ class Appender:
         The id is empty where a retry found that the message had arrived already. For errors see
         `Lane.send`.
         """
-        form = Form(_APPEND, (stream, epoch_key) if epoch_key else (stream,), None)
-        reply, place = await self.lane(stream).send(form, len(message), message)
-        return reply[0].decode(errors="replace"), reply[2 + place].decode()
+        form = append_form(stream, epoch_key)
+        return appended(*await self.lane(stream).send(form, len(message), message))
+
+
+def append_form(stream: str, epoch_key: str | None) -> Form:
+    """The form of messages that are only appended to `stream`."""
+    return Form(_APPEND, (stream, epoch_key) if epoch_key else (stream,), None)
+
+
+def appended(reply: Any, place: int) -> tuple[str, str]:
+    """The stream's epoch, and the id of the message at `place` of a call in `append_form`."""
+    return reply[0].decode(errors="replace"), reply[2 + place].decode()
+
+
+def producer_key(stream: str, producer: str) -> str:
+    """Where `stream` keeps what it has seen of a producer: the same for every form."""
+    return f"{stream}:producer:{producer}"

@@ -49,6 +49,7 @@ class Delivery(Generic[T]):
         "_handling",
         "_scope",
         "_settled",
+        "_timed_out",
         "attempt",
         "body",
         "entry_id",
@@ -73,6 +74,7 @@ class Delivery(Generic[T]):
         self.evidence = evidence
         self._handling: Handling | None = None
         self._scope: anyio.CancelScope | None = None
+        self._timed_out = False
 
     @property
     def id(self) -> str:
@@ -111,6 +113,21 @@ class Delivery(Generic[T]):
     def failures(self) -> int:
         """What counts against `max_deliveries` if this attempt fails: deaths do not."""
         return self.attempt - len(self.kills)
+
+    @property
+    def settled(self) -> bool:
+        """Whether it was acknowledged, sent back or buried, or is about to be."""
+        return bool(self._settled)
+
+    @property
+    def limited(self) -> bool:
+        """Whether its block is cancelled where it takes longer than the handler timeout."""
+        return self._consumer.handler_timeout is not None
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether its block took longer than the handler timeout, and was cancelled."""
+        return self._timed_out or (self._scope is not None and self._scope.cancel_called)
 
     def __repr__(self) -> str:
         return (
@@ -225,8 +242,10 @@ class Delivery(Generic[T]):
         """Return whether the handler took too long."""
         if self._scope is None:
             return False
-        self._scope.__exit__(None if exc is None else exc.__class__, exc, traceback)
-        return self._scope.cancelled_caught
+        scope, self._scope = self._scope, None
+        scope.__exit__(None if exc is None else exc.__class__, exc, traceback)
+        self._timed_out = scope.cancelled_caught
+        return self._timed_out
 
     def _leave_handling(self, exc: BaseException | None, traceback: TracebackType | None) -> bool:
         """Return whether the handler was cancelled because nobody waits for its reply."""

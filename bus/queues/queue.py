@@ -227,7 +227,7 @@ class Queue(Upkeep, Generic[T]):
         """
         check_name("schedule", name)
         if key is not None:
-            self._inlet.check_key(key)
+            self._inlet.admission.check_key(key)
         if not self._announced:
             await self._announce()
         await schedule.keep(

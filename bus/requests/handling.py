@@ -106,6 +106,8 @@ class Cancellations:
                 log.warning("cancellations are not heard, deadlines hold: %s", error)
         handling = Handling(self, envelope)
         self._handlings[envelope.id] = handling
+        if self.cancelled(envelope):  # since it was handed out
+            handling.cancel()
         return handling
 
     def over(self, handling: Handling) -> None:

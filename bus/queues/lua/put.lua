@@ -8,7 +8,8 @@
 -- where it was deduplicated, '' where it was put, '!' where the queue is full. Behind the first that
 -- does not fit none of the batch is put, so that none overtakes another.
 -- The numbering is that of Kafka's idempotent producer (KIP-98): a retry carries the same numbers.
--- What is remembered is '<last number> <first number of the last batch that was refused>'.
+-- What is remembered is '<last number> <first number of the last batch that was refused>', as in
+-- append.lua.
 local q = {stream = KEYS[1], counts = KEYS[4], lanes = KEYS[5], lane = ARGV[3]}
 local number, most, most_bytes = tonumber(ARGV[1]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local values = tonumber(ARGV[8])

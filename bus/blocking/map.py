@@ -1,0 +1,56 @@
+"""Shared maps, for code that is not async."""
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from bus.maps.entry import MapChange, MapSnapshot
+from bus.maps.map import Map as AsyncMap
+from bus.maps.watch import Watch as AsyncWatch
+
+from .hold import Hold
+from .pull import Pull
+from .through import Noun, each, entering, through
+
+if TYPE_CHECKING:
+    from .bus import Bus
+
+T = TypeVar("T")
+
+
+class Watch(Pull[MapSnapshot[T] | MapChange[T]]):
+    """The items of a watch, until its block ends: iterate over it, in one thread.
+
+    Made by `Map.watch`.
+
+    Attributes:
+        position: Behind the last item that was taken: `Map.watch(after=...)` goes on from it.
+    """
+
+    def __init__(self, bus: "Bus", hold: Hold[Any], over: AsyncWatch[T]) -> None:
+        self.position = over.position
+        super().__init__(bus.portal, over.__anext__, hold)
+
+    def receive(self, timeout: float | None = None) -> MapSnapshot[T] | MapChange[T]:
+        item = super().receive(timeout)
+        self.position = item.position
+        return item
+
+
+class Map(Noun[AsyncMap[T]]):
+    """A named map from text to values of one type. Made by `Bus.map`.
+
+    plan = bus.map("plan", Step)
+    entry = plan.put("step-3", Step("dig"), if_version=ABSENT)  # StaleVersion: another was first
+    with plan.watch() as changes:  # a snapshot, then every change
+        for item in changes: ...
+    """
+
+    @property
+    def name(self) -> str:
+        return self.over.name
+
+    get = through(AsyncMap[T].get)
+    put = through(AsyncMap[T].put)
+    delete = through(AsyncMap[T].delete)
+    entries = each(AsyncMap[T].entries)
+    list = through(AsyncMap[T].list)
+    watch = entering(AsyncMap[T].watch, Watch[T])
