@@ -74,8 +74,12 @@ async def joined(
                 f"agent {agent_id} was taken over by another instance: this one must stop"
             )
 
-        async with background(watch) as agent.tasks:
-            yield agent
+        bus.telemetry.joined(presence.role)
+        try:
+            async with background(watch) as agent.tasks:
+                yield agent
+        finally:
+            bus.telemetry.left(presence.role)
     finally:
         # Whatever became of the join: a presence that stays behind would expire.
         agent.leaving = True

@@ -9,6 +9,7 @@ import anyio
 from bus.errors import BusError, ServerRefused
 from bus.seldom import Seldom
 from bus.servers.link import TRANSIENT
+from bus.telemetry import Telemetry
 
 log = logging.getLogger("argentbus.heartbeat")
 
@@ -36,7 +37,8 @@ class Beat:
 class Pump:
     """Calls every beat when it is due. `run` is a task of the bus."""
 
-    def __init__(self) -> None:
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
         self._beats: set[Beat] = set()
         self._added = anyio.Event()
         self._may_say = Seldom()
@@ -68,6 +70,8 @@ class Pump:
                 now = anyio.current_time()
                 for beat in list(self._beats):
                     if beat.due <= now and not beat.running:
+                        if beat.due and now - beat.due > beat.interval / 2:
+                            self._telemetry.late()
                         beat.due = now + beat.interval
                         beat.running = True
                         tasks.start_soon(self._call, beat)
@@ -85,6 +89,7 @@ class Pump:
             if isinstance(error, ServerRefused) and self._may_say(str(error)):
                 log.warning("a heartbeat was refused, and is tried again: %s", error)
             log.debug("heartbeat failed: %r", error)
+            self._telemetry.late()
             beat.due = anyio.current_time() + min(beat.interval, 0.5)
         finally:
             beat.running = False

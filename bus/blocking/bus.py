@@ -12,6 +12,7 @@ import msgspec
 from bus.agents.registry import Snapshot
 from bus.bus import MOST_MESSAGE_BYTES
 from bus.bus import Bus as AsyncBus
+from bus.telemetry import Telemetry
 
 from .agent import Agent
 from .appender import Appender
@@ -64,6 +65,7 @@ class Bus:
         ttl: float = 30.0,
         patience: float = 30.0,
         most_message_bytes: int = MOST_MESSAGE_BYTES,
+        telemetry: Telemetry | None = None,
     ) -> "Bus":
         """Connect to a namespace. Arguments and errors are those of the async `Bus.connect`.
 
@@ -78,6 +80,7 @@ class Bus:
                 ttl=ttl,
                 patience=patience,
                 most_message_bytes=most_message_bytes,
+                telemetry=telemetry,
             ),
         )
         try:

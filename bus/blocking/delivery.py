@@ -44,6 +44,7 @@ class Delivery(Generic[T]):
         self._block: _Block | None = None
         self._hold: Hold[Any] | None = None
         self._token: Token[Any] | None = None
+        self._active: Any = None
         self.body = over.body
         self.type = over.type
         self.id = over.id
@@ -94,6 +95,7 @@ class Delivery(Generic[T]):
             self._hold.enter()
             # Requests of this thread inherit the deadline.
             self._token = _current.set(self._over._handling)
+        self._active = self._over.begin().activate()
         return self
 
     def __exit__(
@@ -102,6 +104,7 @@ class Delivery(Generic[T]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool:
+        self._over.begin().deactivate(self._active)
         if self._bus.portal.foreign:
             return False
         if self._block is not None and self._hold is not None:
@@ -119,6 +122,7 @@ class Delivery(Generic[T]):
             self._bus.portal.begin(self._over.__aexit__, None, None, None)
             return False
         if self._bus.portal.closed:  # its consumer has ended, and gave the message back
+            self._over.begin().end("returned", error)
             return False
         return self._bus.portal.call(self._over.__aexit__, kind, error, traceback)
 

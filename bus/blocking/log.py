@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from bus.logs.log import LogEntry, Place
-from bus.messages.envelope import wrap
 
 if TYPE_CHECKING:
     from .bus import Bus
@@ -23,10 +22,15 @@ class Log:
 
     def place(self, body: object, *, type: str | None = None, sender: str | None = None) -> Place:
         """Append `body`; return where it stands, once Redis has it."""
-        _, message = wrap(body, sender=sender or self._bus.instance, type=type)
-        self._bus.over.check_size(message)
-        epoch_key = self.over._epoch_key
-        return Place(*self._bus.append(self.over.key, message, epoch_key=epoch_key))
+        over = self._bus.over
+        with over.telemetry.sending(self.over.destination, "append") as appending:
+            message_id, message = over.wrap(
+                self.over.key, body, sender=sender or self._bus.instance, type=type
+            )
+            appending.message(message_id)
+            over.check_size(message)
+            epoch_key = self.over._epoch_key
+            return Place(*self._bus.append(self.over.key, message, epoch_key=epoch_key))
 
     def read(
         self, *, after: str = "0-0", limit: int = 1000, block: float | None = None

@@ -3,7 +3,7 @@
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
-from bus.messages.envelope import wrap
+from bus.telemetry import Destination
 from bus.topics.feed import BUFFER, Event, Gap, WhenFull
 from bus.topics.feed import Feed as AsyncFeed
 
@@ -64,8 +64,11 @@ class Topic(_Subscribable[T]):
             BusUnavailable: Redis could not be reached, or broke off before it confirmed.
             MessageTooLarge: the encoded message is larger than the bus carries.
         """
-        _, message = wrap(body, sender=self._sender)
-        return self._bus.publish(self._channel, message)
+        over = self._bus.over
+        with over.telemetry.sending(Destination(self.name), "publish") as publishing:
+            message_id, message = over.wrap(self._channel, body, sender=self._sender)
+            publishing.message(message_id)
+            return self._bus.publish(self._channel, message)
 
 
 class Topics(_Subscribable[T]):

@@ -135,11 +135,13 @@ class Lock:
             holding = await self._bus.holdings.add(
                 token, f"{self.noun} {self.name}", _RELEASE, *self._release_call(token)
             )
-            lease = await self._acquire(token)
-            if self._replicated:
-                await self._replicate(lease, token)
-            async with lease.kept(holding.watch):
-                yield lease
+            with self._bus.telemetry.waiting(self.noun, self.name):
+                lease = await self._acquire(token)
+                if self._replicated:
+                    await self._replicate(lease, token)
+            with self._bus.telemetry.holding(self.noun, self.name, lease.fence):
+                async with lease.kept(holding.watch):
+                    yield lease
         except BaseException:
             await self._leave(token)
             raise

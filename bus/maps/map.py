@@ -102,10 +102,11 @@ class Map(Generic[T]):
         wanted = _wanted(if_version)
         by = msgspec.json.encode(self._sender)
         ms = 0 if ttl is None else int(ttl * 1000)
-        code, version, record = await self._write(_PUT, key, [encoded, by, wanted, ms])
-        if code != _DONE:
-            self._refuse(key, if_version, code, version, record)
-        return self._records.entry(key, record)
+        with self._bus.telemetry.writing("put", self.name):
+            code, version, record = await self._write(_PUT, key, [encoded, by, wanted, ms])
+            if code != _DONE:
+                self._refuse(key, if_version, code, version, record)
+            return self._records.entry(key, record)
 
     async def delete(self, key: str, *, if_version: int | None = None) -> bool:
         """Delete `key`; return whether there was an entry.
@@ -119,10 +120,11 @@ class Map(Generic[T]):
             BusUnavailable: as for `put`.
         """
         arguments = [self._sender, _wanted(if_version)]
-        code, version, record = await self._write(_DELETE, key, arguments)
-        if code != _DONE:
-            self._refuse(key, if_version, code, version, record)
-        return bool(int(version))
+        with self._bus.telemetry.writing("delete", self.name):
+            code, version, record = await self._write(_DELETE, key, arguments)
+            if code != _DONE:
+                self._refuse(key, if_version, code, version, record)
+            return bool(int(version))
 
     async def entries(self, *, page: int = 500) -> AsyncIterator[Entry[T]]:
         """Every entry, in no order, read in pages of about `page`.

@@ -3,15 +3,27 @@
 from typing import Any, Final
 
 from bus.errors import MessageTooLarge
+from bus.telemetry import SILENT, Telemetry
 
 from .envelope import Envelope, unwrap, wrap
 from .signing import Signing
 
 
 class Sealing:
-    """What a bus signs with, in whose name, and what it asks of what it receives."""
+    """What a bus signs with, in whose name, and what it asks of what it receives.
 
-    def __init__(self, instance: str, signing: Signing | None, most_message_bytes: int) -> None:
+    Attributes:
+        telemetry: Told of what goes on.
+    """
+
+    def __init__(
+        self,
+        instance: str,
+        signing: Signing | None,
+        most_message_bytes: int,
+        telemetry: Telemetry = SILENT,
+    ) -> None:
+        self.telemetry: Final = telemetry
         self.instance: Final = instance
         self.signing: Final = signing
         self._most_message_bytes = most_message_bytes
@@ -22,8 +34,10 @@ class Sealing:
         """Put `body` into an envelope for a stream or channel, signed where this bus signs.
 
         What is sent in the name of the bus instance itself, and not of an agent, is unsigned where
-        there is no secret for it. Raises as `envelope.wrap` does.
+        there is no secret for it. The span that is current here travels along. Raises as
+        `envelope.wrap` does.
         """
+        more["trace"] = self.telemetry.traceparent()
         signing = self.signing
         if signing is None:
             return wrap(body, sender=sender, **more)

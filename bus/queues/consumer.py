@@ -17,6 +17,7 @@ from bus.requests.handling import Cancellations
 from bus.requests.request import answer, answer_error, expired
 from bus.scope import background
 from bus.servers.link import AWAY
+from bus.telemetry import Destination
 
 from .deadletter import read_kills
 from .delivery import Delivery
@@ -45,6 +46,7 @@ class Consumer(Generic[T]):
 
     Args:
         decode: From envelope to body; raises `UndecodableMessage`.
+        source: What telemetry calls the queue.
         prefetch: Most deliveries read ahead of the handler. 0: one is read when it is asked for, so
             that none waits here while another consumer is idle.
         ttl: Seconds without a heartbeat after which the consumer counts as dead.
@@ -59,6 +61,7 @@ class Consumer(Generic[T]):
         group: str,
         decode: Callable[[Envelope], T],
         *,
+        source: Destination,
         sender: str,
         rules: Rules,
         prefetch: int,
@@ -70,6 +73,9 @@ class Consumer(Generic[T]):
         seconds_or_none("handler_timeout", handler_timeout, least=0.001)
         one_of("start", start, ("beginning", "end"))
         self._bus = bus
+        self.telemetry: Final = bus.telemetry
+        self.source: Final = source
+        self.group: Final = group
         self._keys = keys
         self._group = group.encode()
         self._decode = decode
@@ -82,10 +88,10 @@ class Consumer(Generic[T]):
         self._membership = Membership(bus.link, keys, group, self.name, ttl=ttl, start=start)
         self.cancellations = Cancellations(bus, keys.stream)
         self.settlements = Settlements(
-            bus.link, keys, group, self.name, rules.max_deliveries, self._prefetch.held
+            bus.link, keys, group, self.name, rules.max_deliveries, self._prefetch.held, source
         )
         self._fetching = Fetching(
-            bus, keys, self._membership, self._prefetch, self.settlements, ttl=ttl
+            bus, keys, source, self._membership, self._prefetch, self.settlements, ttl=ttl
         )
 
     @property
@@ -157,6 +163,7 @@ class Consumer(Generic[T]):
         if expired(envelope) or self.cancellations.cancelled(envelope):
             self.settlements.ack_later(entry.id)
             return None
+        self.telemetry.consumed(self.source, self.group)
         return Delivery(self, envelope, body, entry.id, entry.attempt, entry.kills)
 
     def _is_ours(self, entry: Entry) -> bool:
@@ -172,8 +179,12 @@ class Consumer(Generic[T]):
         """Reply to a request with an error."""
         await answer_error(self._bus, request, self._sender, error)
 
-    async def failed(self, delivery: Delivery[T], envelope: Envelope, error: Exception) -> None:
-        """Deal with a handler that raised: tell who waits, or have it tried again."""
+    async def failed(self, delivery: Delivery[T], envelope: Envelope, error: Exception) -> str:
+        """Deal with a handler that raised: tell who waits, or have it tried again.
+
+        Returns:
+            The outcome, as telemetry has it.
+        """
         reason = f"{error.__class__.__name__}: {error}"
         log.warning("handling %r failed: %s", delivery, reason, exc_info=error)
         if envelope.reply_to is not None:
@@ -183,8 +194,8 @@ class Consumer(Generic[T]):
                 await self.answer_error(envelope, error)
             except BusError as unsent:
                 log.warning("the error was not sent to %s: %s", delivery.sender, unsent)
-        else:
-            self.settlements.retry_later(delivery, None, reason)
+            return "failed"
+        return self.settlements.retry_later(delivery, None, reason)
 
     async def stop(self) -> None:
         """Take no more deliveries, and hand those that were read ahead back at once.

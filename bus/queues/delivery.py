@@ -3,7 +3,7 @@
 import logging
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import anyio
 
@@ -11,6 +11,7 @@ from bus.arguments import seconds_or_none, text
 from bus.errors import BusError
 from bus.messages.envelope import Envelope
 from bus.requests.handling import Handling
+from bus.telemetry import Processing
 
 from .deadletter import Kill, read_kills
 
@@ -41,18 +42,22 @@ class Delivery(Generic[T]):
         attempt: 1 for the first delivery.
         evidence: The deaths as they are written in Redis; `kills` has them readably.
         deadline: Seconds since the epoch after which the sender no longer waits, or None.
+        processing: Its handling, as telemetry is told of it.
     """
 
     __slots__ = (
+        "_active",
         "_consumer",
         "_envelope",
         "_handling",
+        "_outcome",
         "_scope",
         "_settled",
         "attempt",
         "body",
         "entry_id",
         "evidence",
+        "processing",
     )
 
     def __init__(
@@ -73,6 +78,9 @@ class Delivery(Generic[T]):
         self.evidence = evidence
         self._handling: Handling | None = None
         self._scope: anyio.CancelScope | None = None
+        self._outcome = "ack"
+        self._active: Any = None
+        self.processing: Processing | None = None
 
     @property
     def id(self) -> str:
@@ -93,6 +101,11 @@ class Delivery(Generic[T]):
     @property
     def deadline(self) -> float | None:
         return self._envelope.deadline
+
+    @property
+    def trace(self) -> str | None:
+        """W3C traceparent of the span that the message was sent in, as the sender wrote it."""
+        return self._envelope.trace
 
     @property
     def is_request(self) -> bool:
@@ -127,7 +140,7 @@ class Delivery(Generic[T]):
             BusUnavailable, ServerRefused: Redis could not be reached, or refused; it goes on being
                 tried, and stays this consumer's meanwhile.
         """
-        self._settle()
+        self._settle("ack")
         await self._consumer.settlements.ack(self.entry_id)
 
     async def nack(self, delay: float | None = None) -> None:
@@ -141,7 +154,7 @@ class Delivery(Generic[T]):
             BusUnavailable, ServerRefused: as for `ack`.
         """
         seconds_or_none("delay", delay)
-        self._settle()
+        self._settle("nack")
         await self._consumer.settlements.retry(self, delay, "nacked")
 
     async def reject(self, reason: str) -> None:
@@ -152,7 +165,7 @@ class Delivery(Generic[T]):
             BusUnavailable, ServerRefused: as for `ack`.
         """
         text("reason", reason)
-        self._settle()
+        self._settle("dead_letter")
         await self._consumer.settlements.bury(self, reason)
 
     async def reply(self, body: object) -> None:
@@ -186,11 +199,21 @@ class Delivery(Generic[T]):
                 self._consumer.settlements.return_later(self.entry_id)
                 raise
             self._handling.enter()
+        self._active = self.begin().activate()
         timeout = self._consumer.handler_timeout
         if timeout is not None:
             self._scope = anyio.CancelScope(deadline=anyio.current_time() + timeout)
             self._scope.__enter__()
         return self
+
+    def begin(self) -> Processing:
+        """Tell telemetry that a handler has it from now on."""
+        if self.processing is None:
+            consumer = self._consumer
+            self.processing = consumer.telemetry.processing(
+                consumer.source, consumer.group, self._envelope, self.attempt
+            )
+        return self.processing
 
     async def __aexit__(
         self,
@@ -206,19 +229,27 @@ class Delivery(Generic[T]):
         if self._settled:
             if timed_out:
                 log.warning("%r was cancelled: %s", self, exc)
+            self._end(self._outcome, None if given_up else exc)
             return timed_out or given_up
         self._settled = True
         if given_up:
             settlements.ack_later(self.entry_id)
+            self._end("abandoned")
             return True
         if exc is None:
             settlements.ack_later(self.entry_id)
+            self._end("ack")
             return False
         if not isinstance(exc, Exception):
             # Cancelled: the message goes back at once, for whoever is still at work.
             settlements.return_later(self.entry_id)
+            self._end("returned", exc)
             return False
-        await self._consumer.failed(self, self._envelope, exc)
+        outcome = "failed"
+        try:
+            outcome = await self._consumer.failed(self, self._envelope, exc)
+        finally:
+            self._end(outcome, exc)
         return True
 
     def _leave_scope(self, exc: BaseException | None, traceback: TracebackType | None) -> bool:
@@ -234,7 +265,15 @@ class Delivery(Generic[T]):
             return False
         return self._handling.exit(None if exc is None else exc.__class__, exc, traceback)
 
-    def _settle(self) -> None:
+    def _settle(self, outcome: str) -> None:
         if self._settled:
             raise BusError(f"{self!r} was settled before: ack, nack or reject it once")
         self._settled = True
+        self._outcome = outcome
+
+    def _end(self, outcome: str, error: BaseException | None = None) -> None:
+        """Tell telemetry that the handler is done with it."""
+        processing = self.begin()
+        if self._active is not None:
+            processing.deactivate(self._active)
+        processing.end(outcome, error)

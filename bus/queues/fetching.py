@@ -13,6 +13,7 @@ from bus.scope import background
 from bus.seldom import Seldom
 from bus.servers.link import AWAY, backoff
 from bus.servers.reader import rows_of
+from bus.telemetry import Destination
 
 from .membership import Entry, Membership
 from .prefetch import Prefetch
@@ -35,6 +36,7 @@ class Fetching:
     """Fills what a consumer has read ahead, until `stop`.
 
     Args:
+        source: What telemetry calls the queue.
         ttl: Seconds without a heartbeat after which the consumer counts as dead.
     """
 
@@ -42,6 +44,7 @@ class Fetching:
         self,
         bus: "Bus",
         keys: QueueKeys,
+        source: Destination,
         membership: Membership,
         prefetch: Prefetch,
         settlements: Settlements,
@@ -50,6 +53,7 @@ class Fetching:
     ) -> None:
         self._bus = bus
         self._keys = keys
+        self._source = source
         self._membership = membership
         self._prefetch = prefetch
         self._settlements = settlements
@@ -159,8 +163,10 @@ class Fetching:
         tended = await self._membership.tend(self._prefetch.room)
         if tended.claimed:
             self._prefetch.receive(tended.claimed)
+        if tended.reclaimed:
+            self._bus.telemetry.reclaimed(self._source, self._membership.group, tended.reclaimed)
         for due in tended.schedules:
-            await fire(self._bus.link, self._keys, due)
+            await fire(self._bus.link, self._keys, due, self._source)
         for member in tended.garbled:
             log.error("%a in the sets of %s is no entry id: passed over", member, self._keys.stream)
         for error in tended.wrong:

@@ -69,6 +69,7 @@ class Tended(NamedTuple):
         due_in: Seconds until something is due, or None.
         garbled: What was no entry id where one belongs, and was passed over.
         wrong: Keys that are of another type than ours, and were left alone.
+        reclaimed: How many of those claimed are of consumers that died.
     """
 
     claimed: list[Entry]
@@ -76,6 +77,7 @@ class Tended(NamedTuple):
     schedules: list[DueSchedule]
     garbled: list[bytes]
     wrong: list[WrongType]
+    reclaimed: int
 
 
 class Membership:
@@ -176,7 +178,7 @@ class Membership:
     async def tend(self, room: int) -> Tended:
         """Move what is due into the stream; claim up to `room` deliveries that are free to take."""
         keys, group = self._keys, self.group
-        claimed, wait, schedules, now, garbled, wrong = await self._link.run_once(
+        claimed, wait, schedules, now, garbled, wrong, reclaimed = await self._link.run_once(
             _TEND,
             [
                 keys.stream,
@@ -209,6 +211,7 @@ class Membership:
             [DueSchedule(name, value, slot, now / 1000) for name, value, slot in schedules],
             garbled,
             [self._wrong(key.decode(errors="replace"), found.decode()) for key, found in wrong],
+            reclaimed,
         )
 
     def _wrong(self, key: str, found: str) -> WrongType:

@@ -13,6 +13,7 @@ from bus.errors import BusUnavailable, DeliveryLost, ServerRefused
 from bus.keys import QueueKeys
 from bus.servers.link import Link, backoff
 from bus.servers.script import Script
+from bus.telemetry import Destination
 
 from .batch import Batch, Burial
 
@@ -52,6 +53,7 @@ class Settlements:
     Args:
         max_deliveries: After so many, a retry becomes a burial.
         held: Entry ids that this consumer answers for; settled ones are removed from it.
+        source: What telemetry calls the queue.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Settlements:
         consumer: str,
         max_deliveries: int,
         held: set[str],
+        source: Destination,
     ) -> None:
         self._link = link
         self._keys = keys
@@ -69,6 +72,7 @@ class Settlements:
         self._consumer = consumer
         self._max_deliveries = max_deliveries
         self._held = held
+        self._source = source
         self._open = Batch()
         self._unsent: deque[Batch] = deque()
         self._put_off = Batch()
@@ -108,15 +112,17 @@ class Settlements:
         self._open.burials.append(Burial(entry_id, attempt, reason, kills, refused))
         self._work.set()
 
-    def retry_later(self, delivery: "Delivery[Any]", delay: float | None, reason: str) -> None:
+    def retry_later(self, delivery: "Delivery[Any]", delay: float | None, reason: str) -> str:
+        """Have it tried again, or buried; return which, as telemetry has it."""
         failures = delivery.failures
         if failures >= self._max_deliveries:
             reason = f"{reason} (attempt {delivery.attempt}, the last)"
             self.bury_later(delivery.entry_id, delivery.attempt, reason, kills=delivery.evidence)
-            return
+            return "dead_letter"
         delay = retry_delay(failures) if delay is None else delay
         self._open.retries.append((delivery.entry_id, delay))
         self._work.set()
+        return "retry"
 
     async def ack(self, entry_id: str) -> None:
         self.ack_later(entry_id)
@@ -172,6 +178,10 @@ class Settlements:
                     batch.done.set()
                     self._again_at = anyio.current_time() + next(self._delays)
                     return
+                else:
+                    self._link.telemetry.settled(
+                        self._source, self._group, len(batch.retries), len(batch.burials)
+                    )
                 self._unsent.popleft()
                 batch.done.set()
             if self._put_off.empty and self._again_at == math.inf:

@@ -13,6 +13,7 @@ from coredis.exceptions import AskError, RedisError
 from bus.errors import BusUnavailable, ServerRefused, WrongType
 from bus.keytypes import kin, type_of
 from bus.scope import shielded
+from bus.telemetry import SILENT, Telemetry
 
 from .address import Address, parse_url
 from .cluster import Cluster
@@ -35,6 +36,7 @@ class Connections:
         patience: Seconds for which `Link.retrying` goes on trying over a broken connection.
         connect_timeout: Seconds that one attempt to connect may take.
         reply_timeout: Seconds to wait for a reply before the connection counts as dead.
+        telemetry: Told of what goes on.
     """
 
     def __init__(
@@ -44,11 +46,13 @@ class Connections:
         patience: float = 30.0,
         connect_timeout: float = 5.0,
         reply_timeout: float = 10.0,
+        telemetry: Telemetry = SILENT,
     ) -> None:
         self.address = parse_url(address) if isinstance(address, str) else address
         self.patience = patience
         self.reply_timeout = reply_timeout
-        self._connector = Connector(self.address, connect_timeout, reply_timeout)
+        self.telemetry = telemetry
+        self._connector = Connector(self.address, connect_timeout, reply_timeout, telemetry)
         self._destinations: weakref.WeakKeyDictionary[BaseConnection, Destination] = (
             weakref.WeakKeyDictionary()
         )
