@@ -1,6 +1,6 @@
 """Messages into envelopes and out of them, signed and verified as the bus was told to."""
 
-from typing import Any, Final
+from typing import Final
 
 from bus.errors import MessageTooLarge
 from bus.telemetry import SILENT, Telemetry
@@ -29,7 +29,15 @@ class Sealing:
         self._most_message_bytes = most_message_bytes
 
     def wrap(
-        self, destination: str, body: object, *, sender: str, **more: Any
+        self,
+        destination: str,
+        body: object,
+        *,
+        sender: str,
+        type: str | None = None,
+        reply_to: str | None = None,
+        deadline: float | None = None,
+        message_id: str | None = None,
     ) -> tuple[str, bytes]:
         """Put `body` into an envelope for a stream or channel, signed where this bus signs.
 
@@ -37,13 +45,20 @@ class Sealing:
         there is no secret for it. The span that is current here travels along. Raises as
         `envelope.wrap` does.
         """
-        more["trace"] = self.telemetry.traceparent()
         signing = self.signing
-        if signing is None:
-            return wrap(body, sender=sender, **more)
-        if sender == self.instance and signing.secret(sender) is None:
-            return wrap(body, sender=sender, **more)
-        return wrap(body, sender=sender, signing=signing, destination=destination, **more)
+        if signing is not None and sender == self.instance and signing.secret(sender) is None:
+            signing = None
+        return wrap(
+            body,
+            sender=sender,
+            type=type,
+            reply_to=reply_to,
+            deadline=deadline,
+            message_id=message_id,
+            trace=self.telemetry.traceparent(),
+            signing=signing,
+            destination=destination,
+        )
 
     def unwrap(self, destination: str, raw: bytes, *, live: bool = False) -> Envelope:
         """Read an envelope that arrived at a stream or channel.

@@ -163,7 +163,6 @@ class Consumer(Generic[T]):
         if expired(envelope) or self.cancellations.cancelled(envelope):
             self.settlements.ack_later(entry.id)
             return None
-        self.telemetry.consumed(self.source, self.group)
         return Delivery(self, envelope, body, entry.id, entry.attempt, entry.kills)
 
     def _is_ours(self, entry: Entry) -> bool:

@@ -50,7 +50,6 @@ class Delivery(Generic[T]):
         "_consumer",
         "_envelope",
         "_handling",
-        "_outcome",
         "_scope",
         "_settled",
         "attempt",
@@ -71,14 +70,13 @@ class Delivery(Generic[T]):
     ) -> None:
         self._consumer = consumer
         self._envelope = envelope
-        self._settled = False
+        self._settled: str | None = None
         self.body = body
         self.entry_id = entry_id
         self.attempt = attempt
         self.evidence = evidence
         self._handling: Handling | None = None
         self._scope: anyio.CancelScope | None = None
-        self._outcome = "ack"
         self._active: Any = None
         self.processing: Processing | None = None
 
@@ -195,25 +193,16 @@ class Delivery(Generic[T]):
             try:
                 self._handling = await self._consumer.cancellations.handling(self._envelope)
             except BaseException:
-                self._settled = True
+                self._settled = "returned"
                 self._consumer.settlements.return_later(self.entry_id)
                 raise
             self._handling.enter()
-        self._active = self.begin().activate()
+        self._active = (self.processing or self.begin()).activate()
         timeout = self._consumer.handler_timeout
         if timeout is not None:
             self._scope = anyio.CancelScope(deadline=anyio.current_time() + timeout)
             self._scope.__enter__()
         return self
-
-    def begin(self) -> Processing:
-        """Tell telemetry that a handler has it from now on."""
-        if self.processing is None:
-            consumer = self._consumer
-            self.processing = consumer.telemetry.processing(
-                consumer.source, consumer.group, self._envelope, self.attempt
-            )
-        return self.processing
 
     async def __aexit__(
         self,
@@ -229,27 +218,29 @@ class Delivery(Generic[T]):
         if self._settled:
             if timed_out:
                 log.warning("%r was cancelled: %s", self, exc)
-            self._end(self._outcome, None if given_up else exc)
+            self._end(None if given_up else exc)
             return timed_out or given_up
-        self._settled = True
+        self._settled = "ack"
         if given_up:
             settlements.ack_later(self.entry_id)
-            self._end("abandoned")
+            self._settled = "abandoned"
+            self._end()
             return True
         if exc is None:
             settlements.ack_later(self.entry_id)
-            self._end("ack")
+            self._end()
             return False
         if not isinstance(exc, Exception):
             # Cancelled: the message goes back at once, for whoever is still at work.
             settlements.return_later(self.entry_id)
-            self._end("returned", exc)
+            self._settled = "returned"
+            self._end(exc)
             return False
-        outcome = "failed"
+        self._settled = "failed"
         try:
-            outcome = await self._consumer.failed(self, self._envelope, exc)
+            self._settled = await self._consumer.failed(self, self._envelope, exc)
         finally:
-            self._end(outcome, exc)
+            self._end(exc)
         return True
 
     def _leave_scope(self, exc: BaseException | None, traceback: TracebackType | None) -> bool:
@@ -265,15 +256,28 @@ class Delivery(Generic[T]):
             return False
         return self._handling.exit(None if exc is None else exc.__class__, exc, traceback)
 
+    # telling of it
+
+    def begin(self) -> Processing:
+        """Tell telemetry that a handler has it from now on."""
+        if self.processing is None:
+            consumer = self._consumer
+            self.processing = consumer.telemetry.processing(
+                consumer.source, consumer.group, self._envelope, self.attempt
+            )
+        return self.processing
+
+    def _end(self, error: BaseException | None = None) -> None:
+        """Tell telemetry that the handler is done with it."""
+        processing = self.processing or self.begin()
+        if self._active is not None:
+            processing.deactivate(self._active)
+        processing.end(self._settled or "ack", error)
+
     def _settle(self, outcome: str) -> None:
         if self._settled:
             raise BusError(f"{self!r} was settled before: ack, nack or reject it once")
-        self._settled = True
-        self._outcome = outcome
-
-    def _end(self, outcome: str, error: BaseException | None = None) -> None:
-        """Tell telemetry that the handler is done with it."""
-        processing = self.begin()
-        if self._active is not None:
-            processing.deactivate(self._active)
-        processing.end(outcome, error)
+        self._settled = outcome
+        if self.processing is None:
+            # Without the block there is no handler to tell of.
+            self._consumer.telemetry.consumed(self._consumer.source, self._consumer.group)

@@ -59,6 +59,7 @@ class Queue(Upkeep, Generic[T]):
         self._decode = decode
         self._sender = sender
         self._announced = not listed
+        self._sending = bus.telemetry.sending
         self._inlet = Inlet(bus, name, self._keys, self.rules)
 
     @property
@@ -103,7 +104,7 @@ class Queue(Upkeep, Generic[T]):
         """
         plain = dedupe is None and key is None and at is None and delay == 0.0
         due = "" if plain else due_at(delay, at)
-        with self._bus.telemetry.sending(self.destination) as sending:
+        with self._sending(self.destination) as sending:
             message_id, message = self._bus.wrap(self.base, body, sender=self._sender)
             sending.message(message_id)
             if not self._announced:

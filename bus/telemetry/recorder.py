@@ -98,6 +98,7 @@ class Recorder(Telemetry):
         self, source: Destination, group: str, envelope: Envelope, attempt: int
     ) -> Processing:
         facts = self._facts(source, "process", "process", group)
+        self._figures.consumed.add(1, facts.measured)
         # Whoever asked waits for it: to it this is a call.
         kind = SpanKind.CONSUMER if envelope.reply_to is None else SpanKind.SERVER
         parent, links = self._origin(envelope.trace)

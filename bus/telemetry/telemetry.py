@@ -120,7 +120,7 @@ class Telemetry:
         return _OPERATION
 
     def consumed(self, source: Destination, group: str) -> None:
-        """A message of a queue was handed to the application."""
+        """A message of a queue was handed to the application, which settles it by itself."""
 
     def processing(
         self, source: Destination, group: str, envelope: Envelope, attempt: int
