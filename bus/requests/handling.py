@@ -58,7 +58,9 @@ class Handling:
         self._cancellations.over(self)
         if self._token is not None:
             _current.reset(self._token)
-        return bool(self._scope.__exit__(*exc))
+        # What this returns says on trio, where nothing was raised, that nothing is left to raise.
+        self._scope.__exit__(*exc)
+        return self._scope.cancelled_caught
 
     def cancel(self) -> None:
         """Nobody waits any more."""

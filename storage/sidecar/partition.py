@@ -27,6 +27,7 @@ from storage.errors import CommandRefused, DatabaseUnavailable, FenceRefused
 from storage.log import COMMITTED, Committed, committed_name, log_of
 
 from .batch import FIRST_READ, Batch, next_limit, read_batch
+from .figures import Figures
 from .report import Report
 
 T = TypeVar("T")
@@ -60,6 +61,7 @@ class PartitionWriter:
         self._report = report
         self._lease = lease
         self._log = log_of(self._bus, partition)
+        self._figures = Figures(self._bus.telemetry, self._log.name, partition)
 
     async def run(self) -> None:
         """Wait for the lease, and write while it lasts; until cancelled."""
@@ -103,11 +105,12 @@ class PartitionWriter:
                 limit = next_limit(limit, entries)
                 position = Position(self._partition, epoch, entries[-1].id, fence)
                 entries = await without_repetitions(self._bus, self._log, entries)
-                batch = await self._commit(entries, position)
-                if trimmed is not None and trimmed.epoch != epoch:
-                    trimmed = None
-                trimmed = await self._settle(position, trimmed)
-                await self._tell(batch)
+                with self._figures.applying(entries):
+                    batch = await self._commit(entries, position)
+                    if trimmed is not None and trimmed.epoch != epoch:
+                        trimmed = None
+                    trimmed = await self._settle(position, trimmed)
+                    await self._tell(batch)
 
     async def _settle(self, position: Position, trimmed: Position | None = None) -> Position | None:
         """Trim the log, and say up to where it is committed.
@@ -132,7 +135,8 @@ class PartitionWriter:
             committed_name(self._partition), msgspec.msgpack.encode(committed)
         )
         await self._publish(self._bus.topic(COMMITTED, Committed), committed)
-        self._report.lag[self._partition] = await self._log.length()
+        lag = self._report.lag[self._partition] = await self._log.length()
+        self._figures.waiting(lag)
         return position
 
     async def _report_loss(self, entry_id: str) -> None:
@@ -181,10 +185,12 @@ class PartitionWriter:
         self._report.changed.set()
         return batch
 
-    async def _apply(self, batch: Batch, position: Position) -> object:
-        return await self._storage.apply(
+    async def _apply(self, batch: Batch, position: Position) -> None:
+        began = time.perf_counter()
+        result = await self._storage.apply(
             batch.commands, position=position, entry_ids=[entry.id for entry in batch.entries]
         )
+        self._figures.committed(result.applied, time.perf_counter() - began)
 
     async def _untiring(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Await `operation()` until the database is there: the log in Redis keeps everything."""
@@ -204,6 +210,7 @@ class PartitionWriter:
     async def _reject(self, entry: LogEntry, reason: str) -> None:
         log.warning("entry %s of partition %d set aside: %s", entry.id, self._partition, reason)
         await self._log.reject(entry, reason=reason)
+        self._figures.rejected()
 
     async def _publish(self, topic: Topic[T], body: T) -> None:
         """Publish a notice: who misses it looks for itself."""
