@@ -111,6 +111,7 @@ class Settlements:
     ) -> None:
         self._open.burials.append(Burial(entry_id, attempt, reason, kills, refused))
         self._work.set()
+        self._link.telemetry.buried(self._source, self._group)
 
     def retry_later(self, delivery: "Delivery[Any]", delay: float | None, reason: str) -> str:
         """Have it tried again, or buried; return which, as telemetry has it."""
@@ -122,6 +123,7 @@ class Settlements:
         delay = retry_delay(failures) if delay is None else delay
         self._open.retries.append((delivery.entry_id, delay))
         self._work.set()
+        self._link.telemetry.retried(self._source, self._group)
         return "retry"
 
     async def ack(self, entry_id: str) -> None:
@@ -178,10 +180,6 @@ class Settlements:
                     batch.done.set()
                     self._again_at = anyio.current_time() + next(self._delays)
                     return
-                else:
-                    self._link.telemetry.settled(
-                        self._source, self._group, len(batch.retries), len(batch.burials)
-                    )
                 self._unsent.popleft()
                 batch.done.set()
             if self._put_off.empty and self._again_at == math.inf:

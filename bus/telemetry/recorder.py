@@ -125,13 +125,11 @@ class Recorder(Telemetry):
 
     # what becomes of messages
 
-    def settled(self, source: Destination, group: str, retries: int, dead: int) -> None:
-        if retries or dead:
-            measured = self._facts(source, "settle", "settle", group).measured
-            if retries:
-                self._figures.retries.add(retries, measured)
-            if dead:
-                self._figures.dead.add(dead, measured)
+    def retried(self, source: Destination, group: str) -> None:
+        self._figures.retries.add(1, self._facts(source, "nack", "settle", group).measured)
+
+    def buried(self, source: Destination, group: str) -> None:
+        self._figures.dead.add(1, self._facts(source, "reject", "settle", group).measured)
 
     def reclaimed(self, source: Destination, group: str, count: int) -> None:
         measured = self._facts(source, "process", "process", group).measured

@@ -137,8 +137,11 @@ class Telemetry:
 
     # what becomes of messages
 
-    def settled(self, source: Destination, group: str, retries: int, dead: int) -> None:
-        """Redis was told of deliveries that are to be tried again, and of dead letters."""
+    def retried(self, source: Destination, group: str) -> None:
+        """A delivery is to be tried again."""
+
+    def buried(self, source: Destination, group: str) -> None:
+        """A message became a dead letter."""
 
     def reclaimed(self, source: Destination, group: str, count: int) -> None:
         """Deliveries were taken over from consumers that died."""
