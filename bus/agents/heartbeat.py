@@ -1,6 +1,5 @@
 """The heartbeat pump: one task a process that refreshes whatever must not expire."""
 
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -10,8 +9,9 @@ from bus.errors import BusError, ServerRefused
 from bus.seldom import Seldom
 from bus.servers.link import TRANSIENT
 from bus.telemetry import Telemetry
+from bus.telemetry.journal import Journal
 
-log = logging.getLogger("argentbus.heartbeat")
+log = Journal("argentbus.heartbeat")
 
 #: Seconds between two looks at who is due.
 TICK: Final = 0.05
@@ -87,8 +87,8 @@ class Pump:
             # The server is away or refuses; the next beat tries again, soon.
             error = errors.exceptions[0]
             if isinstance(error, ServerRefused) and self._may_say(str(error)):
-                log.warning("a heartbeat was refused, and is tried again: %s", error)
-            log.debug("heartbeat failed: %r", error)
+                log.warning("a heartbeat was refused, and is tried again", error=error)
+            log.debug("a heartbeat failed", error=error)
             self._telemetry.late()
             beat.due = anyio.current_time() + min(beat.interval, 0.5)
         finally:

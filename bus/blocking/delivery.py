@@ -1,6 +1,5 @@
 """A delivery in the hands of a thread."""
 
-import logging
 from contextvars import Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from bus.errors import RequestTimeout
 from bus.queues.delivery import Delivery as AsyncDelivery
 from bus.requests.handling import _current
+from bus.telemetry.journal import Journal
 
 from .portal import Hold
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .bus import Bus
 
 T = TypeVar("T")
-log = logging.getLogger("argentbus.blocking")
+log = Journal("argentbus.blocking")
 
 
 class Delivery(Generic[T]):
@@ -114,7 +114,9 @@ class Delivery(Generic[T]):
             self._hold.leave(error)
             if self._block.given_up and isinstance(error, Exception):
                 if not isinstance(error, RequestTimeout):
-                    log.warning("handling %r, for which nobody waits, failed: %r", self, error)
+                    log.warning(
+                        "a handler failed for which nobody waits", **self._over.facts, error=error
+                    )
                 return True
             return self._block.handled
         if error is None:

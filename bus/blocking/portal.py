@@ -7,7 +7,6 @@ entered it, and whatever renews or beats in it goes on while the thread is busy.
 
 import contextlib
 import functools
-import logging
 import os
 from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError, Future
@@ -19,10 +18,11 @@ import anyio
 from anyio.from_thread import start_blocking_portal
 
 from bus.errors import BusError, BusUnavailable
+from bus.telemetry.journal import Journal
 
 P = ParamSpec("P")
 T = TypeVar("T")
-log = logging.getLogger("argentbus.blocking")
+log = Journal("argentbus.blocking")
 
 _CLOSED: Final = "the bus is closed: use it inside `with Bus.connect()`"
 
@@ -107,7 +107,10 @@ class Portal:
                 if hold is not None:
                     await hold.ended.wait()
                     if hold.failure is not None:
-                        log.warning("while the bus was closed: %s", hold.failure)
+                        log.warning(
+                            "closing the bus, something that was held could not be left",
+                            error=hold.failure,
+                        )
         await self._portal.stop(cancel_remaining=True)
 
     def add(self, hold: "Hold[Any]") -> None:

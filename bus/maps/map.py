@@ -12,7 +12,6 @@ Values are JSON in a hash, for every Redis client to read:
 past the bus tells no watch.
 """
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
@@ -25,6 +24,7 @@ from bus.keys import check_name
 from bus.locks.lease import lease_clock
 from bus.messages.envelope import new_id
 from bus.servers.script import Arguments, Script
+from bus.telemetry.journal import Journal
 
 from .entry import Entry, Records
 from .watch import Watch, watching
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from bus.bus import Bus
 
 T = TypeVar("T")
-log = logging.getLogger("argentbus.map")
+log = Journal("argentbus.map")
 
 _PUT: Final = Script("maps/put", "servers/growing", "maps/entries", "maps/repeated")
 _DELETE: Final = Script("maps/delete", "servers/growing", "maps/entries", "maps/repeated")
@@ -141,7 +141,7 @@ class Map(Generic[T]):
             )
             entries, garbled = self._records.entries(rows)
             for why in garbled.values():
-                log.warning("left out: %s", why)
+                log.warning("an entry cannot be decoded, and is left out", map=self.name, error=why)
             for key, entry in entries.items():
                 if key not in seen:
                     seen.add(key)
@@ -210,7 +210,12 @@ class Map(Generic[T]):
             try:
                 current = self._records.entry(key, record)
             except UndecodableMessage as error:
-                log.warning("in the way of a write: %s", error)
+                log.warning(
+                    "what stands in the way of a write cannot be decoded",
+                    map=self.name,
+                    key=key,
+                    error=error,
+                )
         raise StaleVersion(self.name, key, if_version or 0, int(version), current)
 
 

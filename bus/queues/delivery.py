@@ -1,6 +1,5 @@
 """A delivery: one message in the hands of one consumer, to be settled once."""
 
-import logging
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -12,6 +11,7 @@ from bus.errors import BusError
 from bus.messages.envelope import Envelope
 from bus.requests.handling import Handling
 from bus.telemetry import Processing
+from bus.telemetry.journal import Journal
 
 from .deadletter import Kill, read_kills
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .consumer import Consumer
 
 T = TypeVar("T")
-log = logging.getLogger("argentbus.queue")
+log = Journal("argentbus.queue")
 
 
 class Delivery(Generic[T]):
@@ -217,7 +217,9 @@ class Delivery(Generic[T]):
         given_up = self._leave_handling(None if timed_out else exc, traceback)
         if self._settled:
             if timed_out:
-                log.warning("%r was cancelled: %s", self, exc)
+                log.warning(
+                    "a handler that had settled its message was cancelled", **self.facts, error=exc
+                )
             self._end(None if given_up else exc)
             return timed_out or given_up
         self._settled = "ack"
@@ -257,6 +259,17 @@ class Delivery(Generic[T]):
         return self._handling.exit(None if exc is None else exc.__class__, exc, traceback)
 
     # telling of it
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What logs say of it."""
+        return {
+            "queue": self._consumer.source.name,
+            "type": self.type,
+            "delivery": self.id,
+            "sender": self.sender,
+            "attempt": self.attempt,
+        }
 
     def begin(self) -> Processing:
         """Tell telemetry that a handler has it from now on."""

@@ -1,6 +1,5 @@
 """A consumer's membership in its group: its heartbeat, and its share of a queue's upkeep."""
 
-import logging
 from functools import partial
 from typing import Any, Final, Literal, NamedTuple
 
@@ -13,8 +12,9 @@ from bus.keys import QueueKeys
 from bus.keytypes import type_of
 from bus.servers.link import Link
 from bus.servers.script import Script
+from bus.telemetry.journal import Journal
 
-log = logging.getLogger("argentbus.queue")
+log = Journal("argentbus.queue")
 
 _ALIVE: Final = Script("queues/alive")
 _TEND: Final = Script("queues/tend", "queues/entries")
@@ -142,7 +142,9 @@ class Membership:
         """
         if isinstance(error, ServerFull):
             # Consuming is what makes room: stay, and go on once there is some.
-            log.warning("%s waits: %s", self._keys.stream, error)
+            log.warning(
+                "a consumer waits for room", stream=self._keys.stream, group=self.group, error=error
+            )
             await anyio.sleep(FULL)
             return
         # The driver takes the code off where it knows it, so that only the words are left.
@@ -152,10 +154,10 @@ class Membership:
         # From the beginning, wherever it started: what was put since the loss was not delivered.
         if await self.ensure_group():
             log.error(
-                "%s or its group %s was gone (flushed, deleted or evicted): made again; "
+                "a queue or its group was gone (flushed, deleted or evicted): made again; "
                 "what it held is lost",
-                self._keys.stream,
-                self.group,
+                stream=self._keys.stream,
+                group=self.group,
             )
 
     async def beat(self) -> bool:

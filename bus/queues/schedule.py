@@ -6,7 +6,6 @@ passed while no consumer lived, or Redis was away, is put when there is one agai
 however many slots were missed. Times are the server's.
 """
 
-import logging
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -21,11 +20,12 @@ from bus.messages.envelope import unwrap, wrap
 from bus.servers.link import Link
 from bus.servers.script import Script
 from bus.telemetry import Destination
+from bus.telemetry.journal import Journal
 
 if TYPE_CHECKING:
     from .membership import DueSchedule
 
-log = logging.getLogger("argentbus.queue")
+log = Journal("argentbus.queue")
 
 _SCHEDULE: Final = Script("queues/schedule")
 _FIRE: Final = Script("queues/fire", "queues/entries")
@@ -138,7 +138,7 @@ async def kept(link: Link, keys: QueueKeys) -> list[Schedule]:
             stored = _read(value)
             body = msgspec.msgpack.decode(stored.body)
         except msgspec.MsgspecError as error:
-            log.warning("the schedule %a of %s is garbled: %s", name, keys.stream, error)
+            log.warning("a schedule is garbled", stream=keys.stream, schedule=name, error=error)
             continue
         due = await link.retrying(lambda name=name: link.call("ZSCORE", keys.scheduled, name))  # type: ignore[misc]
         schedules.append(
@@ -167,7 +167,9 @@ async def fire(link: Link, keys: QueueKeys, due: "DueSchedule", to: Destination)
         stored = _read(due.value)
         following = next_slot(stored.cron, stored.tz, due.now)
     except (msgspec.MsgspecError, InvalidSchedule) as error:
-        log.error("dropped the schedule %a of %s: %s", due.name, keys.stream, error)
+        log.error(
+            "a schedule that is garbled was dropped", queue=to.name, schedule=due.name, error=error
+        )
         await drop(link, keys, due.name)
         return False
     telemetry = link.telemetry

@@ -1,6 +1,5 @@
 """Settling deliveries: acks, retries and burials of one consumer, flushed together."""
 
-import logging
 import math
 import random
 from collections import deque
@@ -14,6 +13,7 @@ from bus.keys import QueueKeys
 from bus.servers.link import Link, backoff
 from bus.servers.script import Script
 from bus.telemetry import Destination
+from bus.telemetry.journal import Journal
 
 from .batch import Batch, Burial
 
@@ -24,7 +24,7 @@ _ACK: Final = Script("queues/ack", "queues/entries")
 _RETRY: Final = Script("queues/retry")
 _BURY: Final = Script("queues/bury", "queues/entries")
 
-log = logging.getLogger("argentbus.queue")
+log = Journal("argentbus.queue")
 
 #: Acks that travel in one call (Lua's `unpack` takes no more than about 8000 values).
 MOST_ACKS: Final = 1000
@@ -175,7 +175,10 @@ class Settlements:
                 except BusUnavailable as error:
                     batch.error = error
                     log.warning(
-                        "settling deliveries of %s is put off: %s", self._keys.stream, error
+                        "settling is put off",
+                        queue=self._source.name,
+                        count=len(batch),
+                        error=error,
                     )
                     batch.done.set()
                     self._again_at = anyio.current_time() + next(self._delays)
@@ -261,11 +264,11 @@ class Settlements:
         if self._again_at == math.inf:
             self._again_at = anyio.current_time() + next(self._delays)
         log.warning(
-            "settling %d deliveries of %s is put off, they stay in the hands of %s: %s",
-            len(ids),
-            self._keys.stream,
-            self._consumer,
-            error,
+            "settling is refused, and tried again: the deliveries stay with this consumer",
+            queue=self._source.name,
+            count=len(ids),
+            consumer=self._consumer,
+            error=error,
         )
 
     async def _bury(self, burials: list[Burial]) -> None:

@@ -1,6 +1,5 @@
 """Connections to wherever the keys are: one server, the primary of sentinels, or a Cluster."""
 
-import logging
 import weakref
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -14,6 +13,7 @@ from bus.errors import BusUnavailable, ServerRefused, WrongType
 from bus.keytypes import kin, type_of
 from bus.scope import shielded
 from bus.telemetry import SILENT, Telemetry
+from bus.telemetry.journal import Journal
 
 from .address import Address, parse_url
 from .cluster import Cluster
@@ -25,7 +25,7 @@ from .script import Argument
 from .sentinel import Sentinels
 from .slots import Key, key_of
 
-log = logging.getLogger("argentbus.link")
+log = Journal("argentbus.link")
 
 
 class Connections:
@@ -220,7 +220,7 @@ class Connections:
                 connection = await self.connection(name)
                 found = await reply(connection, b"TYPE", name, timeout=self.reply_timeout)
             except (RedisError, *TRANSIENT) as unknown:
-                log.debug("the type of %s is not known: %r", name, unknown)
+                log.debug("the type of a key is not known", key=name, error=unknown)
                 break
             found = found.decode() if isinstance(found, bytes) else str(found)
             if found not in ("none", wanted):

@@ -19,6 +19,9 @@ _OWN: Final = {"exc_info", "stack_info", "stacklevel", "extra"}
 
 _SIMPLE: Final = re.compile(r"[\w.:@/+-]+", re.ASCII)
 
+#: Characters of a fact that are told: some come from strangers.
+_LONGEST: Final = 2000
+
 Fact = str | int | float | bool | None
 
 
@@ -58,6 +61,8 @@ class Journal(logging.LoggerAdapter[logging.Logger]):
                 value = ascii(value)
             elif not isinstance(value, Fact):
                 value = str(value)
+            if isinstance(value, str) and len(value) > _LONGEST:
+                value = f"{value[:_LONGEST]}..."
             facts[name] = value
         return Event(str(msg), facts), kwargs
 

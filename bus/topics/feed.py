@@ -1,6 +1,5 @@
 """Feeds: the events of one subscription, in a buffer of a stated size and policy."""
 
-import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -14,10 +13,11 @@ from bus.errors import SlowSubscriber, UndecodableMessage
 from bus.messages.codec import decode_body
 from bus.messages.envelope import Envelope, unwrap
 from bus.telemetry import SILENT, Destination, Telemetry
+from bus.telemetry.journal import Journal
 
 T = TypeVar("T")
 Item = TypeVar("Item")
-log = logging.getLogger("argentbus.topic")
+log = Journal("argentbus.topic")
 
 #: What becomes of an event that finds the buffer full.
 WhenFull = Literal["drop_oldest", "drop_newest", "close"]
@@ -131,7 +131,7 @@ class Feed(Generic[Item]):
             # Doubling: a channel full of garbage must not fill the log as well.
             if self.refused.bit_count() == 1:
                 log.warning(
-                    "refused %d so far on topic %s, the last: %s", self.refused, topic, error
+                    "messages of a topic were refused", topic=topic, count=self.refused, error=error
                 )
             return
         if self._events >= self._buffer and not self._make_room():

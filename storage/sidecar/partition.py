@@ -1,6 +1,5 @@
 """One partition: leased, read from the stored position, applied, trimmed."""
 
-import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -21,6 +20,7 @@ from bus import (
 )
 from bus.messages.seen import without_repetitions
 from bus.servers.link import backoff
+from bus.telemetry.journal import Journal
 from storage.adapter import StorageAdapter
 from storage.apply import Position
 from storage.errors import CommandRefused, DatabaseUnavailable, FenceRefused
@@ -31,7 +31,7 @@ from .figures import Figures
 from .report import Report
 
 T = TypeVar("T")
-log = logging.getLogger("argentbus.sidecar")
+log = Journal("argentbus.sidecar")
 
 #: Seconds for which one read of the log waits.
 BLOCK: Final = 1.0
@@ -76,9 +76,9 @@ class PartitionWriter:
                     self._report.partitions.add(self._partition)
                     await self._write(lease.fence)
             except (LockLost, FenceRefused) as error:
-                log.warning("partition %d given up: %s", self._partition, error)
+                log.warning("a partition was given up", partition=self._partition, error=error)
             except BusError as error:
-                log.warning("partition %d waits: %s", self._partition, error)
+                log.warning("a partition waits", partition=self._partition, error=error)
             finally:
                 self._report.partitions.discard(self._partition)
             await anyio.sleep(next(delays))
@@ -200,7 +200,11 @@ class PartitionWriter:
                 result = await operation()
             except DatabaseUnavailable as error:
                 if self._report.error != str(error):
-                    log.error("partition %d stalls: %s", self._partition, error)
+                    log.error(
+                        "a partition stalls: its database is away",
+                        partition=self._partition,
+                        error=error,
+                    )
                 self._report.fail(str(error))
                 await anyio.sleep(next(delays))
             else:
@@ -208,7 +212,12 @@ class PartitionWriter:
                 return result
 
     async def _reject(self, entry: LogEntry, reason: str) -> None:
-        log.warning("entry %s of partition %d set aside: %s", entry.id, self._partition, reason)
+        log.warning(
+            "an entry of the write log was set aside",
+            partition=self._partition,
+            entry=entry.id,
+            reason=reason,
+        )
         await self._log.reject(entry, reason=reason)
         self._figures.rejected()
 
@@ -217,7 +226,7 @@ class PartitionWriter:
         try:
             await topic.publish(body)
         except BusError as error:
-            log.debug("%s: %s", topic.name, error)
+            log.debug("a notice was not published", topic=topic.name, error=error)
 
     async def _tell(self, batch: Batch) -> None:
         items = Counter(c.agent_id for c in batch.commands if c.area == "memory")
