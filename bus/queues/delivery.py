@@ -197,7 +197,8 @@ class Delivery(Generic[T]):
                 self._consumer.settlements.return_later(self.entry_id)
                 raise
             self._handling.enter()
-        self._active = (self.processing or self.begin()).activate()
+        if self._consumer.telemetry.tells:
+            self._active = self.begin().activate()
         timeout = self._consumer.handler_timeout
         if timeout is not None:
             self._scope = anyio.CancelScope(deadline=anyio.current_time() + timeout)
@@ -282,10 +283,11 @@ class Delivery(Generic[T]):
 
     def _end(self, error: BaseException | None = None) -> None:
         """Tell telemetry that the handler is done with it."""
-        processing = self.processing or self.begin()
-        if self._active is not None:
-            processing.deactivate(self._active)
-        processing.end(self._settled or "ack", error)
+        processing = self.processing
+        if processing is not None:
+            if self._active is not None:
+                processing.deactivate(self._active)
+            processing.end(self._settled or "ack", error)
 
     def _settle(self, outcome: str) -> None:
         if self._settled:

@@ -46,6 +46,8 @@ class Recorder(Telemetry):
         common: Attributes of everything it tells.
     """
 
+    tells = True
+
     def __init__(self, tracer: Any, meter: Any, figures: Instruments, common: Any = None) -> None:
         self._tracer = tracer
         self._meter = meter
