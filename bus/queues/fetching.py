@@ -213,7 +213,7 @@ class Fetching:
     def _report(self, error: WrongType) -> None:
         if self._may_say(error.key):
             log.error(
-                "a queue goes on without a key of another type",
+                "a key of a queue is of another type: the queue goes on without it",
                 queue=self._source.name,
                 error=error,
             )

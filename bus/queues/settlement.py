@@ -175,7 +175,7 @@ class Settlements:
                 except BusUnavailable as error:
                     batch.error = error
                     log.warning(
-                        "settling is put off",
+                        "settling is put off: Redis cannot be reached",
                         queue=self._source.name,
                         count=len(batch),
                         error=error,
@@ -264,7 +264,7 @@ class Settlements:
         if self._again_at == math.inf:
             self._again_at = anyio.current_time() + next(self._delays)
         log.warning(
-            "settling is refused, and tried again: the deliveries stay with this consumer",
+            "settling is put off: Redis refuses it, and the deliveries stay with this consumer",
             queue=self._source.name,
             count=len(ids),
             consumer=self._consumer,
