@@ -8,6 +8,7 @@ the SDK's own and hold as well: `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`,
 
 import os
 import threading
+import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
@@ -112,7 +113,8 @@ def _close(closing: list[Callable[[], Any]]) -> None:
     threads = [threading.Thread(target=close, daemon=True) for close in closing]
     for thread in threads:
         thread.start()
+    over = time.monotonic() + LAST_EXPORT
     for thread in threads:
-        thread.join(LAST_EXPORT)
+        thread.join(max(0.0, over - time.monotonic()))
     if any(thread.is_alive() for thread in threads):
         log.warning("the last telemetry was not exported in time", seconds=LAST_EXPORT)
