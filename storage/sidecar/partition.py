@@ -145,7 +145,7 @@ class PartitionWriter:
             f"{entry_id}): what it still has is read again, what was lost and not committed has to "
             "be written again by its agents, whom flush() tells"
         )
-        log.error("%s", words)
+        log.error("the end of a write log is lost", partition=self._partition, error=words)
         event = DashboardEvent("alert", self._agent.id, words, time.time())
         await self._publish(self._agent.topic(DASHBOARD, DashboardEvent), event)
 
