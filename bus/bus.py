@@ -26,6 +26,7 @@ from .scope import background
 from .servers.address import parse_url
 from .servers.faults import TRANSIENT, UNDONE
 from .servers.link import Link
+from .telemetry import Telemetry, installed
 from .topics.shards import Shards
 from .topics.subscriber import Subscriber
 
@@ -54,11 +55,13 @@ class Bus(Nouns):
         most_message_bytes: int,
         signing: Signing | None = None,
     ) -> None:
-        super().__init__(mark_of(link.address.username) + new_id(), signing, most_message_bytes)
+        super().__init__(
+            mark_of(link.address.username) + new_id(), signing, most_message_bytes, link.telemetry
+        )
         self.keys: Final = Keys(namespace)
         self.link: Final = link
         self.ttl = ttl
-        self.pump = Pump()
+        self.pump = Pump(link.telemetry)
         self.subscriber: Subscriber | Shards = Subscriber(link)
         self.mailbox = Mailbox(self)
         self.registry = Registry(self)
@@ -80,6 +83,7 @@ class Bus(Nouns):
         patience: float = 30.0,
         most_message_bytes: int = MOST_MESSAGE_BYTES,
         signing: Signing | None = None,
+        telemetry: Telemetry | None = None,
     ) -> "AsyncGenerator[Bus]":
         """Connect to a namespace, until the context ends.
 
@@ -93,6 +97,8 @@ class Bus(Nouns):
             patience: Seconds for which an operation is tried again over a broken connection.
             most_message_bytes: Largest message that is accepted for sending.
             signing: Secrets to sign what is sent with, and whether others have to; see `Signing`.
+            telemetry: Whom to tell of what goes on: `telemetry.recording(...)`. By default the
+                providers of OpenTelemetry that the process has set up by now, if it has.
 
         Raises:
             BusUnavailable: Redis cannot be reached at the start, or the wait for it later
@@ -107,7 +113,11 @@ class Bus(Nouns):
         whole("most_message_bytes", most_message_bytes, least=1)
         if signing is not None:
             instance("signing", signing, Signing)
-        link = Link(parse_url(text("url", url)), patience=patience)
+        if telemetry is not None:
+            instance("telemetry", telemetry, Telemetry)
+        address = parse_url(text("url", url))
+        told = (telemetry or installed()).at(namespace, address)
+        link = Link(address, patience=patience, telemetry=told)
         bus = cls(link, namespace, ttl, most_message_bytes, signing)
         async with (
             link.open(),

@@ -3,7 +3,6 @@
 One task samples them for all viewers, and only while there are some.
 """
 
-import logging
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
@@ -13,9 +12,10 @@ import msgspec
 
 from bus import Bus, BusError, InvalidName, Queue
 from bus.errors import ServerRefused
+from bus.telemetry.journal import Journal
 
 T = TypeVar("T")
-log = logging.getLogger("argentbus.metrics")
+log = Journal("argentbus.metrics")
 
 #: Seconds between two samples.
 INTERVAL: Final = 1.0
@@ -140,7 +140,7 @@ class Sampler:
             self.taken += 1
             self._on_sample(sample)
             return
-        log.debug("no sample: %s", reason)
+        log.debug("there is no sample of the server", reason=reason)
         self._on_failure(reason)
 
     async def sample(self) -> Sample:
@@ -167,7 +167,7 @@ class Sampler:
             queue: Queue[Any] = self._bus.queue(name, object)
             figures = await queue.statistics()
         except (InvalidName, ServerRefused) as error:
-            log.debug("queue %r cannot be counted: %s", name, error)
+            log.debug("a queue cannot be counted", queue=name, error=error)
             return QueueFigures(name, error=True)
         lags = [group.lag for group in figures.groups]
         unread = None if None in lags else max((lag for lag in lags if lag is not None), default=0)
@@ -203,5 +203,5 @@ async def _unless_refused(figure: Awaitable[T], otherwise: T) -> T:
     try:
         return await figure
     except ServerRefused as error:
-        log.debug("a figure is missing: %s", error)
+        log.debug("a figure is missing", error=error)
         return otherwise

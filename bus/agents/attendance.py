@@ -1,6 +1,5 @@
 """Attendance: being present as an agent for the length of a `with` block."""
 
-import logging
 import os
 import socket
 import time
@@ -16,6 +15,7 @@ from bus.errors import BusError, PresenceLost, ServerFull
 from bus.keys import check_name, check_names
 from bus.messages.envelope import new_id
 from bus.scope import background
+from bus.telemetry.journal import Journal
 
 from .agent import Agent
 from .presence import Presence
@@ -23,7 +23,7 @@ from .presence import Presence
 if TYPE_CHECKING:
     from bus.bus import Bus
 
-log = logging.getLogger("argentbus.presence")
+log = Journal("argentbus.presence")
 
 #: Seconds: what lasts for less cannot be refreshed in time.
 LEAST_TTL: Final = 0.1
@@ -66,7 +66,7 @@ async def joined(
         try:
             await bus.registry.write_state(presence, agent.state)
         except ServerFull as error:  # nobody is told, but it is here, and may be who makes room
-            log.warning("agent %s joined without a state: %s", agent_id, error)
+            log.warning("an agent joined without a state", agent=agent_id, error=error)
 
         async def watch() -> None:
             await agent.lost.wait()
@@ -74,8 +74,12 @@ async def joined(
                 f"agent {agent_id} was taken over by another instance: this one must stop"
             )
 
-        async with background(watch) as agent.tasks:
-            yield agent
+        bus.telemetry.joined(presence.role)
+        try:
+            async with background(watch) as agent.tasks:
+                yield agent
+        finally:
+            bus.telemetry.left(presence.role)
     finally:
         # Whatever became of the join: a presence that stays behind would expire.
         agent.leaving = True
@@ -88,4 +92,4 @@ async def _leave(agent: Agent) -> None:
     try:
         await agent.bus.roll.leave(agent)
     except BusError as error:
-        log.warning("agent %s could not say goodbye (%s): it tries again", agent.id, error)
+        log.warning("an agent could not say goodbye, and tries again", agent=agent.id, error=error)

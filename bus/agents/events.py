@@ -1,6 +1,5 @@
 """Following the presence events, across reconnects."""
 
-import logging
 from collections import deque
 from typing import Final
 
@@ -9,10 +8,11 @@ import anyio
 from bus.errors import EventsMissed
 from bus.servers.link import AWAY, Link, backoff
 from bus.servers.reader import StreamReader
+from bus.telemetry.journal import Journal
 
 from .presence import PresenceEvent, read_event
 
-log = logging.getLogger("argentbus.presence")
+log = Journal("argentbus.presence")
 
 #: Events read in one call.
 _READ: Final = 500
@@ -51,7 +51,7 @@ class PresenceEvents:
             try:
                 await self._fill()
             except AWAY as error:
-                log.debug("presence events interrupted: %r", error)
+                log.debug("following presence events was interrupted", error=error)
                 await anyio.sleep(next(delays))
         return self._read.popleft()
 

@@ -4,7 +4,6 @@ Any process may run it. What one reaper began and did not end, because it died a
 ends: the dead are listed until their holdings are given up and their states say offline.
 """
 
-import logging
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -13,6 +12,7 @@ from bus.errors import BusError, ServerRefused
 from bus.seldom import Seldom
 from bus.servers.link import AWAY
 from bus.servers.script import Script
+from bus.telemetry.journal import Journal
 
 from .heartbeat import GAP, GRACE
 from .holdings import settle
@@ -22,7 +22,7 @@ from .registry import MOST_EVENTS
 if TYPE_CHECKING:
     from bus.bus import Bus
 
-log = logging.getLogger("argentbus.presence")
+log = Journal("argentbus.presence")
 
 _REAP: Final = Script("agents/reap", "agents/members")
 
@@ -73,14 +73,14 @@ class Reaper:
                     if due >= 0:
                         wait = min(REAP_EVERY, max(0.02, due))
                 except AWAY as error:
-                    log.debug("reaping interrupted: %r", error)
+                    log.debug("reaping was interrupted", error=error)
                 except BusError as error:
                     if isinstance(error, ServerRefused) and _forbidden(error):
                         log.info("this user may not reap (`bus.acl`): others do")
                         tasks.cancel_scope.cancel()
                         return
                     if self._may_say(str(error)):
-                        log.warning("reaping failed, and is tried again: %s", error)
+                        log.warning("reaping failed, and is tried again", error=error)
                 await anyio.sleep(wait)
 
     async def reap(self) -> float:
@@ -121,9 +121,9 @@ class Reaper:
                 while await self._settle_some():
                     pass
             except* AWAY as errors:
-                log.debug("settling interrupted: %r", errors.exceptions[0])
+                log.debug("settling the dead was interrupted", error=errors.exceptions[0])
             except* BusError as errors:
-                log.warning("settling the dead failed: %s", errors.exceptions[0])
+                log.warning("settling the dead failed", error=errors.exceptions[0])
 
     async def _settle_some(self) -> bool:
         """Settle some of the dead; return whether there may be more."""
@@ -158,7 +158,7 @@ class Reaper:
         if given_up:
             self.gave_up.set()
             self.gave_up = anyio.Event()
-            log.info("the holdings of a process that died were given up: %d", len(given_up))
+            log.info("the holdings of a process that died were given up", count=len(given_up))
 
 
 def _forbidden(error: ServerRefused) -> bool:

@@ -5,7 +5,6 @@ An agent is present while its key lives, and its key lives while its process bea
 expiry time: any process may run the reaper, which turns each overdue agent into exactly one event.
 """
 
-import logging
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +15,7 @@ from bus.errors import AgentAlreadyPresent, PresenceLost, ServerRefused
 from bus.keys import check_name, check_names
 from bus.servers.reader import check_entry_id
 from bus.servers.script import Script
+from bus.telemetry.journal import Journal
 
 from .events import PresenceEvents
 from .presence import Presence, read_presence
@@ -24,7 +24,7 @@ from .state import AgentState, state_from_hash
 if TYPE_CHECKING:
     from bus.bus import Bus
 
-log = logging.getLogger("argentbus.presence")
+log = Journal("argentbus.presence")
 
 _JOIN: Final = Script("agents/join", "agents/members")
 _LEAVE: Final = Script("agents/leave", "agents/members")
@@ -178,7 +178,9 @@ class Registry:
         try:
             await self._bus.link.run(_RETIRE, [key], [presence.instance, keep])
         except ServerRefused as error:
-            log.warning("the state of agent %s cannot be retired: %s", presence.agent, error)
+            log.warning(
+                "the state of an agent cannot be retired", agent=presence.agent, error=error
+            )
 
     # watching
 
@@ -241,7 +243,7 @@ class Registry:
                     )
             except ServerRefused as error:
                 # Something else stands at the key of one agent: the others are still shown.
-                log.warning("the state of agent %s cannot be read: %s", agent, error)
+                log.warning("the state of an agent cannot be read", agent=agent, error=error)
                 return
             if not isinstance(pairs, dict):
                 pairs = dict(zip(pairs[::2], pairs[1::2], strict=True))

@@ -11,6 +11,7 @@ from bus.bus import Bus as AsyncBus
 from bus.keys import Keys
 from bus.messages.signing import Signing
 from bus.queues.inlet import Inlet as AsyncInlet
+from bus.telemetry import Telemetry
 
 from .agent import Agent
 from .appender import Appender
@@ -45,12 +46,14 @@ class Bus:
         ttl: Seconds without a heartbeat after which this process's agents and consumers count as
             dead, where they do not say otherwise.
         registry: Who is present, and what became of others.
+        telemetry: What it tells of itself.
         over: The async bus that this one is, on its `portal`.
     """
 
     def __init__(self, portal: Portal, hold: Hold[AsyncBus], bus: AsyncBus) -> None:
         self.portal: Final = portal
         self.instance: Final = bus.instance
+        self.telemetry: Final = bus.telemetry
         self.over: Final = bus
         self._hold = hold
         link = bus.link
@@ -75,6 +78,7 @@ class Bus:
         patience: float = 30.0,
         most_message_bytes: int = MOST_MESSAGE_BYTES,
         signing: Signing | None = None,
+        telemetry: Telemetry | None = None,
     ) -> "Bus":
         """Connect to a namespace. Arguments and errors are those of the async `Bus.connect`.
 
@@ -90,6 +94,7 @@ class Bus:
                 patience=patience,
                 most_message_bytes=most_message_bytes,
                 signing=signing,
+                telemetry=telemetry,
             ),
         )
         try:

@@ -68,6 +68,11 @@ class Consumer(_Deliveries[T]):
     def handler_timeout(self) -> float | None:
         return self.over.handler_timeout
 
+    @property
+    def put_off(self) -> int:
+        """How many of its deliveries are dealt with, and not settled because Redis refuses that."""
+        return self.over.put_off
+
     def stop(self) -> None:
         """Take no more deliveries, end the iteration in every thread, and hand back at once what
         was read ahead. Deliveries in the hands of threads are still to be settled.

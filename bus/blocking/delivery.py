@@ -1,6 +1,5 @@
 """A delivery in the hands of a thread."""
 
-import logging
 from contextvars import Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -9,6 +8,8 @@ from bus.errors import DeliveryLost, RequestTimeout
 from bus.queues.deadletter import Kill
 from bus.queues.delivery import Delivery as AsyncDelivery
 from bus.requests.handling import _current
+from bus.telemetry import Processing
+from bus.telemetry.journal import Journal
 
 from .hold import Hold, Telling
 from .through import through
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from .bus import Bus
 
 T = TypeVar("T")
-log = logging.getLogger("argentbus.blocking")
+log = Journal("argentbus.blocking")
 
 
 class Delivery(Generic[T]):
@@ -42,6 +43,7 @@ class Delivery(Generic[T]):
         kills: The consumers that died with this message in hand, and when.
         failures: What counts against `max_deliveries` if this attempt fails: deaths do not.
         timed_out: Whether its block took longer than the handler timeout.
+        processing: Its handling, as telemetry is told of it.
     """
 
     def __init__(self, bus: "Bus", consumer: Hold[Any], over: AsyncDelivery[T]) -> None:
@@ -51,6 +53,7 @@ class Delivery(Generic[T]):
         self._block: Telling[Any] | None = None
         self._hold: Hold[Any] | None = None
         self._token: Token[Any] | None = None
+        self._active: Any = None
         self.body = over.body
         self.type = over.type
         self.id = over.id
@@ -104,6 +107,10 @@ class Delivery(Generic[T]):
     reply = through(AsyncDelivery.reply)
     reply_error = through(AsyncDelivery.reply_error)
 
+    @property
+    def processing(self) -> Processing | None:
+        return self.over.processing
+
     def __enter__(self) -> "Delivery[T]":
         if self.is_request or self.over.limited:
             block = self._block = Telling(self.over)
@@ -111,6 +118,7 @@ class Delivery(Generic[T]):
             self._hold.enter()
             # Requests of this thread inherit the deadline.
             self._token = _current.set(self.over._handling)
+        self._active = self.over.begin().activate()
         return self
 
     def __exit__(
@@ -119,6 +127,7 @@ class Delivery(Generic[T]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool:
+        self.over.begin().deactivate(self._active)
         if self._bus.portal.foreign:
             return False
         if self._block is not None and self._hold is not None:
@@ -131,20 +140,24 @@ class Delivery(Generic[T]):
                 return True
             return self._block.handled
         if self._consumer.left and not self.over.settled:
+            self.over.begin().end("returned", error)
             self._note(error)
             return isinstance(error, Exception)
         if error is None:
             # Whether Redis has it is not waited for: acknowledgements are flushed together.
             self._bus.portal.begin(self.over.__aexit__, None, None, None)
             return False
+        if self._bus.portal.closed:  # its consumer has ended, and gave the message back
+            self.over.begin().end("returned", error)
+            return False
         return self._bus.portal.call(self.over.__aexit__, kind, error, traceback)
 
     def _note(self, error: BaseException | None) -> None:
         """Log how a block ended that was abandoned, unless it only obeyed `check`."""
         if error is None:
-            log.warning("%r was handled when its consumer had given it back: it comes again", self)
+            log.warning("a message was handled that its consumer had given back", **self.over.facts)
         elif (
             not isinstance(error, (RequestTimeout, DeliveryLost))
             and type(error) is not TimeoutError
         ):
-            log.warning("handling %r, which was abandoned, failed: %r", self, error)
+            log.warning("a handler failed for which nobody waits", **self.over.facts, error=error)

@@ -34,9 +34,11 @@ class Log(Noun[AsyncLog]):
             MessageTooLarge: the encoded message is larger than the bus carries.
         """
         bus, over = self._bus.over, self.over
-        _, message = bus.wrap(over.key, body, sender=sender or bus.instance, type=type)
-        bus.check_size(message)
-        return Place(*self._bus.append(over.key, message, epoch_key=over._epoch_key))
+        with bus.telemetry.sending(over.destination, "append") as appending:
+            message_id, message = bus.wrap(over.key, body, sender=sender or bus.instance, type=type)
+            appending.message(message_id)
+            bus.check_size(message)
+            return Place(*self._bus.append(over.key, message, epoch_key=over._epoch_key))
 
     read = through(AsyncLog.read)
     trim = through(AsyncLog.trim)

@@ -7,7 +7,6 @@ entered it, and whatever renews or beats in it goes on while the thread is busy.
 
 import contextlib
 import functools
-import logging
 import os
 from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError, Future
@@ -17,13 +16,14 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 from anyio.from_thread import start_blocking_portal
 
 from bus.errors import BusError, BusUnavailable
+from bus.telemetry.journal import Journal
 
 if TYPE_CHECKING:
     from .hold import Hold
 
 P = ParamSpec("P")
 T = TypeVar("T")
-log = logging.getLogger("argentbus.blocking")
+log = Journal("argentbus.blocking")
 
 #: What is said to who uses a bus after its end.
 CLOSED: Final = "the bus is closed: use it inside `with Bus.connect()`"
@@ -109,7 +109,10 @@ class Portal:
                 if hold is not None:
                     await hold.ended.wait()
                     if hold.failure is not None:
-                        log.warning("while the bus was closed: %s", hold.failure)
+                        log.warning(
+                            "closing the bus, something that was held could not be left",
+                            error=hold.failure,
+                        )
         await self._portal.stop(cancel_remaining=True)
 
     def add(self, hold: "Hold[Any]") -> None:

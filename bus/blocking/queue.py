@@ -86,12 +86,14 @@ class Queue(Noun[AsyncQueue[T]]):
             )
         bus.portal.check()
         due = due_at(delay, at)
-        message_id, message = bus.over.wrap(over.base, body, sender=over._sender)
         if not over._announced:
             bus.portal.call(over._announce)
-        return self._inlet.put(
-            message, message_id, key=key, dedupe=dedupe, due=due, durability=durability
-        )
+        with bus.over.telemetry.sending(over.destination) as sending:
+            message_id, message = bus.over.wrap(over.base, body, sender=over._sender)
+            sending.message(message_id)
+            return self._inlet.put(
+                message, message_id, key=key, dedupe=dedupe, due=due, durability=durability
+            )
 
     consume = entering(AsyncQueue[T].consume, Consumer[T])
 

@@ -107,9 +107,11 @@ class Topic(_Subscribable[T], Noun[AsyncTopic[T]]):
             BusUnavailable: Redis could not be reached, or broke off before it confirmed.
             MessageTooLarge: the encoded message is larger than the bus carries.
         """
-        over = self.over
-        _, message = self._bus.over.wrap(over._channel, body, sender=over._sender)
-        return self._bus.publish(over._channel, message)
+        over, bus = self.over, self._bus.over
+        with bus.telemetry.sending(over.destination, "publish") as publishing:
+            message_id, message = bus.wrap(over._channel, body, sender=over._sender)
+            publishing.message(message_id)
+            return self._bus.publish(over._channel, message)
 
 
 class Topics(_Subscribable[T], Noun[AsyncTopics[T]]):

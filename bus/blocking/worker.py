@@ -1,17 +1,19 @@
 """A worker of threads: handles a consumer's deliveries, and drains when it is to end."""
 
 import contextvars
-import logging
 import threading
 import time
 from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
 
+from bus.queues.worker import check_work
+from bus.telemetry.journal import Journal
+
 from .consumer import Consumer
 from .delivery import Delivery
 
 T = TypeVar("T")
-log = logging.getLogger("argentbus.blocking")
+log = Journal("argentbus.blocking")
 
 #: Seconds between two looks at whether to stop. A signal handler may set the event: to wait on the
 #: event itself could then be a deadlock.
@@ -29,8 +31,7 @@ class Worker(Generic[T]):
     def __init__(
         self, handler: Callable[[Delivery[T]], Any], *, concurrency: int, drain: float
     ) -> None:
-        if concurrency < 1 or drain < 0:
-            raise ValueError("concurrency must be at least 1, drain at least 0")
+        check_work(handler, concurrency, drain)
         self._handler = handler
         self._concurrency = concurrency
         self._drain_time = drain
@@ -78,7 +79,7 @@ class Worker(Generic[T]):
         late = sum(thread.is_alive() for thread in threads)
         if late:
             log.warning(
-                "%d handlers did not finish within %g s: their messages go back",
-                late,
-                self._drain_time,
+                "handlers did not finish in time: their messages go back",
+                handlers=late,
+                seconds=self._drain_time,
             )

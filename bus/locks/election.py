@@ -4,7 +4,6 @@ It guarantees what `Lock` does, no more: a leader that was suspended can believe
 as long as it takes to wake, so what leaders write should carry the lease's fence.
 """
 
-import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
@@ -16,13 +15,14 @@ from bus.keys import check_name
 from bus.scope import background
 from bus.servers.link import AWAY
 from bus.servers.script import Script
+from bus.telemetry.journal import Journal
 
 from .lock import LINE, Lock
 
 if TYPE_CHECKING:
     from bus.bus import Bus
 
-log = logging.getLogger("argentbus.election")
+log = Journal("argentbus.election")
 
 _LEADER: Final = Script("locks/leader", *LINE)
 
@@ -154,7 +154,7 @@ class Election:
             try:
                 pause = await self.look()
             except AWAY as error:
-                log.debug("looking who leads %s: %r", self.name, error)
+                log.debug("looking who leads was interrupted", election=self.name, error=error)
                 pause = 0.5
             with anyio.move_on_after(pause):
                 await self._news.wait()
@@ -196,5 +196,5 @@ def _read(note: bytes) -> Leader | None:
         said = msgspec.json.decode(who, type=dict[str, str])
         return Leader(said["candidate"], said["instance"], int(fence))
     except (msgspec.MsgspecError, ValueError, KeyError):
-        log.warning("the note of who leads is garbled: %s", ascii(note[:80]))
+        log.warning("the note of who leads is garbled", note=ascii(note[:80]))
         return None

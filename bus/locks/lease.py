@@ -5,7 +5,6 @@ time that the server lets go, the holder has been told to. It is the clock that 
 machine sleeps (CLOCK_BOOTTIME on Linux), so that a laptop that was closed past the TTL knows.
 """
 
-import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -17,8 +16,9 @@ from bus.arguments import seconds
 from bus.errors import LockLost, ServerRefused
 from bus.scope import background
 from bus.servers.link import TRANSIENT
+from bus.telemetry.journal import Journal
 
-log = logging.getLogger("argentbus.lock")
+log = Journal("argentbus.lock")
 
 _CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
@@ -118,12 +118,12 @@ class Lease:
                     # Refused or not: it lasts as long as it lasts, and may be renewed till then.
                     if isinstance(error, ServerRefused) and self._trouble is None:
                         log.warning(
-                            "%s could not be renewed, which is tried again for %.3g s: %s",
-                            self.name,
-                            self.remaining,
-                            error,
+                            "a lease could not be renewed, which is tried again while it lasts",
+                            lease=self.name,
+                            seconds=round(self.remaining, 3),
+                            error=error,
                         )
-                    log.debug("renewing %s: %r", self.name, error)
+                    log.debug("renewing a lease was interrupted", lease=self.name, error=error)
                     self._trouble = error
                     await anyio.sleep(min(0.1, self.ttl / 20))
                     continue

@@ -24,7 +24,6 @@ clock is kept. Where Redis lost its data and its clock went back as well, it cou
 highest fence that the protected resource has seen as `above`.
 """
 
-import logging
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -38,13 +37,14 @@ from bus.keys import check_name
 from bus.messages.envelope import new_id
 from bus.servers.link import TRANSIENT
 from bus.servers.script import Script
+from bus.telemetry.journal import Journal
 
 from .lease import Lease, check_ttl, lease_clock
 
 if TYPE_CHECKING:
     from bus.bus import Bus
 
-log = logging.getLogger("argentbus.lock")
+log = Journal("argentbus.lock")
 
 #: The functions that the scripts of locks use.
 LINE: Final = ("servers/growing", "locks/line")
@@ -135,11 +135,13 @@ class Lock:
             holding = await self._bus.holdings.add(
                 token, f"{self.noun} {self.name}", _RELEASE, *self._release_call(token)
             )
-            lease = await self._acquire(token)
-            if self._replicated:
-                await self._replicate(lease, token)
-            async with lease.kept(holding.watch):
-                yield lease
+            with self._bus.telemetry.waiting(self.noun, self.name):
+                lease = await self._acquire(token)
+                if self._replicated:
+                    await self._replicate(lease, token)
+            with self._bus.telemetry.holding(self.noun, self.name, lease.fence):
+                async with lease.kept(holding.watch):
+                    yield lease
         except BaseException:
             await self._leave(token)
             raise
@@ -258,12 +260,17 @@ class Lock:
             try:
                 return bool(await self._bus.link.run_once(_RELEASE, *call))
             except TRANSIENT as error:
-                log.debug("releasing %s: %r", self.name, error)
+                log.debug(
+                    "releasing a lock was interrupted", kind=self.noun, lock=self.name, error=error
+                )
             # The first call may have done it, so what the second one finds says nothing.
             await self._bus.link.run(_RELEASE, *call)
         except (BusUnavailable, ServerRefused) as error:
             log.warning(
-                "%s %s not released, its lease will run out: %s", self.noun, self.name, error
+                "a lock was not released: its lease will run out",
+                kind=self.noun,
+                lock=self.name,
+                error=error,
             )
         return True
 

@@ -8,7 +8,6 @@ for. As with locks, a runner that was suspended past its TTL can overlap with th
 block is cancelled on waking, and the fence tells the two apart.
 """
 
-import logging
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -22,13 +21,14 @@ from bus.keys import check_name
 from bus.messages.envelope import new_id
 from bus.servers.link import AWAY, backoff
 from bus.servers.script import Script
+from bus.telemetry.journal import Journal
 
 from .lease import Lease, check_ttl, lease_clock
 
 if TYPE_CHECKING:
     from bus.bus import Bus
 
-log = logging.getLogger("argentbus.once")
+log = Journal("argentbus.once")
 
 _CLAIM: Final = Script("locks/once_claim", "servers/growing")
 _RENEW: Final = Script("locks/once_renew", "servers/growing")
@@ -134,7 +134,7 @@ class OncePer:
             try:
                 run, wait = await self._claim()
             except AWAY as error:
-                log.debug("claiming %s: %r", self.name, error)
+                log.debug("claiming a run was interrupted", job=self.name, error=error)
                 await anyio.sleep(next(delays))
                 continue
             if run is not None:
@@ -190,5 +190,5 @@ class OncePer:
             try:
                 await self._bus.link.run(_END, self._keys, [token, how, int(pause * 1000)])
             except (BusUnavailable, ServerRefused) as error:
-                log.warning("the end of a run of %s was not noted: %s", self.name, error)
+                log.warning("the end of a run was not noted", job=self.name, error=error)
         self._bus.holdings.remove(token)

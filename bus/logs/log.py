@@ -18,6 +18,7 @@ from bus.keys import check_name
 from bus.messages.envelope import Envelope, new_id, unwrap
 from bus.servers.reader import StreamReader, check_entry_id, rows_of
 from bus.servers.script import Script
+from bus.telemetry import Destination
 
 if TYPE_CHECKING:
     from bus.bus import Bus
@@ -70,6 +71,7 @@ class Log:
         self.name = check_name("log", name)
         self._bus = bus
         self.key: Final = bus.keys.log(name)
+        self.destination: Final = Destination(name)
         self._epoch_key = f"{self.key}:epoch"
         self._reader = StreamReader(bus.link, self.key)
         self._reading = anyio.Lock()
@@ -98,9 +100,12 @@ class Log:
             ServerRefused: Redis refused it.
             MessageTooLarge: the encoded message is larger than the bus carries.
         """
-        _, message = self._bus.wrap(self.key, body, sender=sender or self._bus.instance, type=type)
-        self._bus.check_size(message)
-        return Place(*await self._bus.appender.append(self.key, message, epoch_key=self._epoch_key))
+        bus = self._bus
+        with bus.telemetry.sending(self.destination, "append") as appending:
+            message_id, message = bus.wrap(self.key, body, sender=sender or bus.instance, type=type)
+            appending.message(message_id)
+            bus.check_size(message)
+            return Place(*await bus.appender.append(self.key, message, epoch_key=self._epoch_key))
 
     async def read(
         self, *, after: str = "0-0", limit: int = 1000, block: float | None = None

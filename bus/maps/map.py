@@ -12,7 +12,6 @@ Values are JSON in a hash, for every Redis client to read:
 past the bus tells no watch.
 """
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
@@ -25,6 +24,7 @@ from bus.keys import check_name
 from bus.locks.lease import lease_clock
 from bus.messages.envelope import new_id
 from bus.servers.script import Arguments, Script
+from bus.telemetry.journal import Journal
 
 from .entry import Entry, Records
 from .watch import Watch, watching
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from bus.bus import Bus
 
 T = TypeVar("T")
-log = logging.getLogger("argentbus.map")
+log = Journal("argentbus.map")
 
 _PUT: Final = Script("maps/put", "servers/growing", "maps/entries", "maps/repeated")
 _DELETE: Final = Script("maps/delete", "servers/growing", "maps/entries", "maps/repeated")
@@ -102,10 +102,11 @@ class Map(Generic[T]):
         wanted = _wanted(if_version)
         by = msgspec.json.encode(self._sender)
         ms = 0 if ttl is None else int(ttl * 1000)
-        code, version, record = await self._write(_PUT, key, [encoded, by, wanted, ms])
-        if code != _DONE:
-            self._refuse(key, if_version, code, version, record)
-        return self._records.entry(key, record)
+        with self._bus.telemetry.writing("put", self.name):
+            code, version, record = await self._write(_PUT, key, [encoded, by, wanted, ms])
+            if code != _DONE:
+                self._refuse(key, if_version, code, version, record)
+            return self._records.entry(key, record)
 
     async def delete(self, key: str, *, if_version: int | None = None) -> bool:
         """Delete `key`; return whether there was an entry.
@@ -119,10 +120,11 @@ class Map(Generic[T]):
             BusUnavailable: as for `put`.
         """
         arguments = [self._sender, _wanted(if_version)]
-        code, version, record = await self._write(_DELETE, key, arguments)
-        if code != _DONE:
-            self._refuse(key, if_version, code, version, record)
-        return bool(int(version))
+        with self._bus.telemetry.writing("delete", self.name):
+            code, version, record = await self._write(_DELETE, key, arguments)
+            if code != _DONE:
+                self._refuse(key, if_version, code, version, record)
+            return bool(int(version))
 
     async def entries(self, *, page: int = 500) -> AsyncIterator[Entry[T]]:
         """Every entry, in no order, read in pages of about `page`.
@@ -139,7 +141,7 @@ class Map(Generic[T]):
             )
             entries, garbled = self._records.entries(rows)
             for why in garbled.values():
-                log.warning("left out: %s", why)
+                log.warning("an entry cannot be decoded, and is left out", map=self.name, error=why)
             for key, entry in entries.items():
                 if key not in seen:
                     seen.add(key)
@@ -208,7 +210,12 @@ class Map(Generic[T]):
             try:
                 current = self._records.entry(key, record)
             except UndecodableMessage as error:
-                log.warning("in the way of a write: %s", error)
+                log.warning(
+                    "what stands in the way of a write cannot be decoded",
+                    map=self.name,
+                    key=key,
+                    error=error,
+                )
         raise StaleVersion(self.name, key, if_version or 0, int(version), current)
 
 

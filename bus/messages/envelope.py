@@ -59,6 +59,7 @@ def wrap(
     reply_to: str | None = None,
     deadline: float | None = None,
     message_id: str | None = None,
+    trace: str | None = None,
     signing: "Signing | None" = None,
     destination: str = "",
 ) -> tuple[str, bytes]:
@@ -85,6 +86,7 @@ def wrap(
         msgspec.Raw(encoded),
         reply_to,
         deadline,
+        trace,
     )
     return message_id, _encode(signing.sign(envelope, destination) if signing else envelope)
 

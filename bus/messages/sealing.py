@@ -1,35 +1,64 @@
 """Messages into envelopes and out of them, signed and verified as the bus was told to."""
 
-from typing import Any, Final
+from typing import Final
 
 from bus.errors import MessageTooLarge
+from bus.telemetry import SILENT, Telemetry
 
 from .envelope import Envelope, unwrap, wrap
 from .signing import Signing
 
 
 class Sealing:
-    """What a bus signs with, in whose name, and what it asks of what it receives."""
+    """What a bus signs with, in whose name, and what it asks of what it receives.
 
-    def __init__(self, instance: str, signing: Signing | None, most_message_bytes: int) -> None:
+    Attributes:
+        telemetry: Told of what goes on.
+    """
+
+    def __init__(
+        self,
+        instance: str,
+        signing: Signing | None,
+        most_message_bytes: int,
+        telemetry: Telemetry = SILENT,
+    ) -> None:
+        self.telemetry: Final = telemetry
         self.instance: Final = instance
         self.signing: Final = signing
         self._most_message_bytes = most_message_bytes
 
     def wrap(
-        self, destination: str, body: object, *, sender: str, **more: Any
+        self,
+        destination: str,
+        body: object,
+        *,
+        sender: str,
+        type: str | None = None,
+        reply_to: str | None = None,
+        deadline: float | None = None,
+        message_id: str | None = None,
     ) -> tuple[str, bytes]:
         """Put `body` into an envelope for a stream or channel, signed where this bus signs.
 
         What is sent in the name of the bus instance itself, and not of an agent, is unsigned where
-        there is no secret for it. Raises as `envelope.wrap` does.
+        there is no secret for it. The span that is current here travels along. Raises as
+        `envelope.wrap` does.
         """
         signing = self.signing
-        if signing is None:
-            return wrap(body, sender=sender, **more)
-        if sender == self.instance and signing.secret(sender) is None:
-            return wrap(body, sender=sender, **more)
-        return wrap(body, sender=sender, signing=signing, destination=destination, **more)
+        if signing is not None and sender == self.instance and signing.secret(sender) is None:
+            signing = None
+        return wrap(
+            body,
+            sender=sender,
+            type=type,
+            reply_to=reply_to,
+            deadline=deadline,
+            message_id=message_id,
+            trace=self.telemetry.traceparent(),
+            signing=signing,
+            destination=destination,
+        )
 
     def unwrap(self, destination: str, raw: bytes, *, live: bool = False) -> Envelope:
         """Read an envelope that arrived at a stream or channel.

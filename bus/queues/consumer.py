@@ -1,6 +1,5 @@
 """Consuming a stream as a member of a group: read ahead, reclaim, retry, settle."""
 
-import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
@@ -17,6 +16,8 @@ from bus.requests.handling import Cancellations
 from bus.requests.request import answer, answer_error, expired
 from bus.scope import background
 from bus.servers.link import AWAY
+from bus.telemetry import Destination
+from bus.telemetry.journal import Journal
 
 from .deadletter import read_kills
 from .delivery import Delivery
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from bus.bus import Bus
 
 T = TypeVar("T")
-log = logging.getLogger("argentbus.queue")
+log = Journal("argentbus.queue")
 
 #: Seconds that noting the start of a delivery may take, before it is tried again.
 _NOTING: Final = 2.0
@@ -45,6 +46,7 @@ class Consumer(Generic[T]):
 
     Args:
         decode: From envelope to body; raises `UndecodableMessage`.
+        source: What telemetry calls the queue.
         prefetch: Most deliveries read ahead of the handler. 0: one is read when it is asked for, so
             that none waits here while another consumer is idle.
         ttl: Seconds without a heartbeat after which the consumer counts as dead.
@@ -59,6 +61,7 @@ class Consumer(Generic[T]):
         group: str,
         decode: Callable[[Envelope], T],
         *,
+        source: Destination,
         sender: str,
         rules: Rules,
         prefetch: int,
@@ -70,6 +73,9 @@ class Consumer(Generic[T]):
         seconds_or_none("handler_timeout", handler_timeout, least=0.001)
         one_of("start", start, ("beginning", "end"))
         self._bus = bus
+        self.telemetry: Final = bus.telemetry
+        self.source: Final = source
+        self.group: Final = group
         self._keys = keys
         self._group = group.encode()
         self._decode = decode
@@ -82,10 +88,10 @@ class Consumer(Generic[T]):
         self._membership = Membership(bus.link, keys, group, self.name, ttl=ttl, start=start)
         self.cancellations = Cancellations(bus, keys.stream)
         self.settlements = Settlements(
-            bus.link, keys, group, self.name, rules.max_deliveries, self._prefetch.held
+            bus.link, keys, group, self.name, rules.max_deliveries, self._prefetch.held, source
         )
         self._fetching = Fetching(
-            bus, keys, self._membership, self._prefetch, self.settlements, ttl=ttl
+            bus, keys, source, self._membership, self._prefetch, self.settlements, ttl=ttl
         )
 
     @property
@@ -122,7 +128,12 @@ class Consumer(Generic[T]):
                     try:
                         started = await self._membership.started(entry.id)
                     except AWAY as error:
-                        log.debug("a delivery of %s has to wait: %r", self._keys.stream, error)
+                        log.debug(
+                            "a delivery has to wait",
+                            queue=self.source.name,
+                            entry=entry.id,
+                            error=error,
+                        )
                 if started is None:
                     await anyio.sleep(TEND)
         finally:
@@ -139,7 +150,13 @@ class Consumer(Generic[T]):
         if entry.kills and len(read_kills(entry.kills)) >= self._rules.max_kills:
             named = ", ".join(map(str, read_kills(entry.kills)))
             reason = f"these consumers died with it, one after another: {named}"
-            log.error("buried entry %s of %s: %s", entry.id, self._keys.stream, reason)
+            log.error(
+                "a message was buried unhandled",
+                queue=self.source.name,
+                entry=entry.id,
+                attempt=entry.attempt,
+                reason=reason,
+            )
             self.settlements.bury_later(entry.id, entry.attempt - 1, reason, kills=entry.kills)
             return None
         raw = message_of(entry.fields)
@@ -149,7 +166,13 @@ class Consumer(Generic[T]):
             envelope = self._bus.unwrap(self._keys.stream, raw)
             body = self._decode(envelope)
         except UndecodableMessage as error:
-            log.warning("buried entry %s of %s: %s", entry.id, self._keys.stream, error)
+            log.warning(
+                "a message was buried unhandled",
+                queue=self.source.name,
+                entry=entry.id,
+                attempt=entry.attempt,
+                error=error,
+            )
             self.settlements.bury_later(
                 entry.id, entry.attempt, str(error), kills=entry.kills, refused=True
             )
@@ -172,19 +195,23 @@ class Consumer(Generic[T]):
         """Reply to a request with an error."""
         await answer_error(self._bus, request, self._sender, error)
 
-    async def failed(self, delivery: Delivery[T], envelope: Envelope, error: Exception) -> None:
-        """Deal with a handler that raised: tell who waits, or have it tried again."""
+    async def failed(self, delivery: Delivery[T], envelope: Envelope, error: Exception) -> str:
+        """Deal with a handler that raised: tell who waits, or have it tried again.
+
+        Returns:
+            The outcome, as telemetry has it.
+        """
         reason = f"{error.__class__.__name__}: {error}"
-        log.warning("handling %r failed: %s", delivery, reason, exc_info=error)
+        log.warning("a handler failed", **delivery.facts, error=error, exc_info=error)
         if envelope.reply_to is not None:
             # Whoever asked is told, and decides; a retry would answer nobody.
             self.settlements.ack_later(delivery.entry_id)
             try:
                 await self.answer_error(envelope, error)
             except BusError as unsent:
-                log.warning("the error was not sent to %s: %s", delivery.sender, unsent)
-        else:
-            self.settlements.retry_later(delivery, None, reason)
+                log.warning("the error was not sent to who asked", **delivery.facts, error=unsent)
+            return "failed"
+        return self.settlements.retry_later(delivery, None, reason)
 
     async def stop(self) -> None:
         """Take no more deliveries, and hand those that were read ahead back at once.
@@ -201,7 +228,7 @@ class Consumer(Generic[T]):
                 try:
                     await self._fetching.beat()
                 except (*AWAY, BusError) as error:
-                    log.debug("heartbeat failed: %r", error)
+                    log.debug("a heartbeat failed", error=error)
                 await anyio.sleep(self._ttl / 3)
 
         async with anyio.create_task_group() as tasks:
@@ -237,9 +264,9 @@ class Consumer(Generic[T]):
             await self._membership.leave()
         except (*AWAY, BusError) as error:
             log.warning(
-                "%s could not hand back its deliveries of %s (%s): they go to others in %g s",
-                self.name,
-                self._keys.stream,
-                error,
-                self._ttl,
+                "deliveries could not be handed back: they go to others within the TTL",
+                queue=self.source.name,
+                consumer=self.name,
+                seconds=self._ttl,
+                error=error,
             )

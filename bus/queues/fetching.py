@@ -1,7 +1,6 @@
 """Fetching: what a consumer reads ahead, claims and gives up, in the background."""
 
 import contextlib
-import logging
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -13,6 +12,8 @@ from bus.scope import background
 from bus.seldom import Seldom
 from bus.servers.link import AWAY, backoff
 from bus.servers.reader import rows_of
+from bus.telemetry import Destination
+from bus.telemetry.journal import Journal
 
 from .membership import Entry, Membership
 from .prefetch import Prefetch
@@ -22,7 +23,7 @@ from .settlement import Settlements
 if TYPE_CHECKING:
     from bus.bus import Bus
 
-log = logging.getLogger("argentbus.queue")
+log = Journal("argentbus.queue")
 
 #: Seconds for which one read waits at the server.
 BLOCK: Final = 2.0
@@ -35,6 +36,7 @@ class Fetching:
     """Fills what a consumer has read ahead, until `stop`.
 
     Args:
+        source: What telemetry calls the queue.
         ttl: Seconds without a heartbeat after which the consumer counts as dead.
     """
 
@@ -42,6 +44,7 @@ class Fetching:
         self,
         bus: "Bus",
         keys: QueueKeys,
+        source: Destination,
         membership: Membership,
         prefetch: Prefetch,
         settlements: Settlements,
@@ -50,6 +53,7 @@ class Fetching:
     ) -> None:
         self._bus = bus
         self._keys = keys
+        self._source = source
         self._membership = membership
         self._prefetch = prefetch
         self._settlements = settlements
@@ -71,7 +75,10 @@ class Fetching:
             await self.give_back_unheld(self._prefetch.held)
         except BusError as error:
             log.warning(
-                "%s could not hand deliveries back yet: %s", self._membership.consumer, error
+                "deliveries could not be handed back yet",
+                queue=self._source.name,
+                consumer=self._membership.consumer,
+                error=error,
             )
 
     async def beat(self) -> None:
@@ -102,7 +109,7 @@ class Fetching:
                         await self._read_once(connection)
                         delays = backoff()
             except AWAY as error:
-                log.debug("reading %s interrupted: %r", self._keys.stream, error)
+                log.debug("reading a queue was interrupted", queue=self._source.name, error=error)
                 await anyio.sleep(next(delays))
             except ServerRefused as error:
                 await self._membership.heal(error)
@@ -133,7 +140,7 @@ class Fetching:
             try:
                 wait = await self._tend_once()
             except AWAY as error:
-                log.debug("tending %s interrupted: %r", self._keys.stream, error)
+                log.debug("tending a queue was interrupted", queue=self._source.name, error=error)
             except ServerFull as error:
                 await self._make_room(error)
             except WrongType as error:
@@ -147,7 +154,7 @@ class Fetching:
     async def _make_room(self, error: ServerFull) -> None:
         """Drop what is done with: while there is no room, nothing else of tending can be done."""
         if not self._full:
-            log.warning("retries and delays in %s have to wait: %s", self._keys.stream, error)
+            log.warning("retries and delays have to wait", queue=self._source.name, error=error)
         self._full = True
         with contextlib.suppress(*AWAY):
             await self._settlements.trim()
@@ -159,10 +166,16 @@ class Fetching:
         tended = await self._membership.tend(self._prefetch.room)
         if tended.claimed:
             self._prefetch.receive(tended.claimed)
+        if tended.reclaimed:
+            self._bus.telemetry.reclaimed(self._source, self._membership.group, tended.reclaimed)
         for due in tended.schedules:
-            await fire(self._bus.link, self._keys, due)
+            await fire(self._bus.link, self._keys, due, self._source)
         for member in tended.garbled:
-            log.error("%a in the sets of %s is no entry id: passed over", member, self._keys.stream)
+            log.error(
+                "what is no entry id stands among a queue's: passed over",
+                queue=self._source.name,
+                member=member,
+            )
         for error in tended.wrong:
             self._report(error)
         self._full = False
@@ -174,11 +187,11 @@ class Fetching:
         self._lapsed = False
         stale = self._prefetch.drop()
         log.warning(
-            "%s was without heartbeat for over %g s: gave %d deliveries of %s back",
-            self._membership.consumer,
-            self._ttl,
-            len(stale),
-            self._keys.stream,
+            "a consumer was without heartbeat for too long: what it had read ahead goes back",
+            queue=self._source.name,
+            consumer=self._membership.consumer,
+            seconds=self._ttl,
+            count=len(stale),
         )
         await self._settlements.give_back(stale, handled=False)
 
@@ -199,7 +212,11 @@ class Fetching:
 
     def _report(self, error: WrongType) -> None:
         if self._may_say(error.key):
-            log.error("the queue %s goes on without it: %s", self._keys.stream, error)
+            log.error(
+                "a key of a queue is of another type: the queue goes on without it",
+                queue=self._source.name,
+                error=error,
+            )
 
     async def give_back_unheld(self, held: set[str]) -> None:
         """Return to the group what is pending here and not in `held`."""

@@ -1,6 +1,5 @@
 """A consumer's membership in its group: its heartbeat, and its share of a queue's upkeep."""
 
-import logging
 from functools import partial
 from typing import Any, Final, Literal, NamedTuple
 
@@ -13,8 +12,9 @@ from bus.keys import QueueKeys
 from bus.keytypes import type_of
 from bus.servers.link import Link
 from bus.servers.script import Script
+from bus.telemetry.journal import Journal
 
-log = logging.getLogger("argentbus.queue")
+log = Journal("argentbus.queue")
 
 _ALIVE: Final = Script("queues/alive")
 _TEND: Final = Script("queues/tend", "queues/entries")
@@ -69,6 +69,7 @@ class Tended(NamedTuple):
         due_in: Seconds until something is due, or None.
         garbled: What was no entry id where one belongs, and was passed over.
         wrong: Keys that are of another type than ours, and were left alone.
+        reclaimed: How many of those claimed are of consumers that died.
     """
 
     claimed: list[Entry]
@@ -76,6 +77,7 @@ class Tended(NamedTuple):
     schedules: list[DueSchedule]
     garbled: list[bytes]
     wrong: list[WrongType]
+    reclaimed: int
 
 
 class Membership:
@@ -140,7 +142,9 @@ class Membership:
         """
         if isinstance(error, ServerFull):
             # Consuming is what makes room: stay, and go on once there is some.
-            log.warning("%s waits: %s", self._keys.stream, error)
+            log.warning(
+                "a consumer waits for room", stream=self._keys.stream, group=self.group, error=error
+            )
             await anyio.sleep(FULL)
             return
         # The driver takes the code off where it knows it, so that only the words are left.
@@ -150,10 +154,10 @@ class Membership:
         # From the beginning, wherever it started: what was put since the loss was not delivered.
         if await self.ensure_group():
             log.error(
-                "%s or its group %s was gone (flushed, deleted or evicted): made again; "
+                "a queue or its group was gone (flushed, deleted or evicted): made again; "
                 "what it held is lost",
-                self._keys.stream,
-                self.group,
+                stream=self._keys.stream,
+                group=self.group,
             )
 
     async def beat(self) -> bool:
@@ -176,7 +180,7 @@ class Membership:
     async def tend(self, room: int) -> Tended:
         """Move what is due into the stream; claim up to `room` deliveries that are free to take."""
         keys, group = self._keys, self.group
-        claimed, wait, schedules, now, garbled, wrong = await self._link.run_once(
+        claimed, wait, schedules, now, garbled, wrong, reclaimed = await self._link.run_once(
             _TEND,
             [
                 keys.stream,
@@ -209,6 +213,7 @@ class Membership:
             [DueSchedule(name, value, slot, now / 1000) for name, value, slot in schedules],
             garbled,
             [self._wrong(key.decode(errors="replace"), found.decode()) for key, found in wrong],
+            reclaimed,
         )
 
     def _wrong(self, key: str, found: str) -> WrongType:

@@ -10,6 +10,7 @@ import anyio
 from bus.keys import QueueKeys, check_name
 from bus.messages.codec import decode_body
 from bus.messages.envelope import Envelope
+from bus.telemetry import Destination
 
 from . import schedule
 from .consumer import Consumer
@@ -37,6 +38,7 @@ class Queue(Upkeep, Generic[T]):
         base: Key of its stream.
         decode: From envelope to body; raises `UndecodableMessage`.
         listed: Whether `Bus.queues` is to name it.
+        template: What telemetry calls it, where it is one of many.
     """
 
     def __init__(
@@ -49,12 +51,15 @@ class Queue(Upkeep, Generic[T]):
         sender: str,
         rules: Rules | None = None,
         listed: bool = False,
+        template: str | None = None,
     ) -> None:
         super().__init__(bus, name, QueueKeys(base))
         self.rules: Final = rules or Rules()
+        self.destination: Final = Destination(name, template)
         self._decode = decode
         self._sender = sender
         self._announced = not listed
+        self._sending = bus.telemetry.sending
         self._inlet = Inlet(bus, name, self._keys, self.rules)
 
     @property
@@ -99,20 +104,22 @@ class Queue(Upkeep, Generic[T]):
         """
         plain = dedupe is None and key is None and at is None and delay == 0.0
         due = "" if plain else due_at(delay, at)
-        message_id, message = self._bus.wrap(self.base, body, sender=self._sender)
-        if not self._announced:
-            await self._announce()
-        if plain:
-            await self._inlet.put(message, durability)
-            return message_id
-        return await self._inlet.put_specially(
-            message,
-            message_id,
-            key=key,
-            dedupe=dedupe,
-            due=due,
-            durability=durability,
-        )
+        with self._sending(self.destination) as sending:
+            message_id, message = self._bus.wrap(self.base, body, sender=self._sender)
+            sending.message(message_id)
+            if not self._announced:
+                await self._announce()
+            if plain:
+                await self._inlet.put(message, durability)
+                return message_id
+            return await self._inlet.put_specially(
+                message,
+                message_id,
+                key=key,
+                dedupe=dedupe,
+                due=due,
+                durability=durability,
+            )
 
     async def put_message(self, message: bytes) -> None:
         """Put an encoded envelope."""
@@ -155,6 +162,7 @@ class Queue(Upkeep, Generic[T]):
             self._keys,
             check_name("consumer group", group),
             self._decode,
+            source=self.destination,
             sender=self._sender,
             rules=self.rules,
             prefetch=prefetch,

@@ -6,7 +6,6 @@ passed while no consumer lived, or Redis was away, is put when there is one agai
 however many slots were missed. Times are the server's.
 """
 
-import logging
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -20,11 +19,13 @@ from bus.keys import QueueKeys
 from bus.messages.envelope import unwrap, wrap
 from bus.servers.link import Link
 from bus.servers.script import Script
+from bus.telemetry import Destination
+from bus.telemetry.journal import Journal
 
 if TYPE_CHECKING:
     from .membership import DueSchedule
 
-log = logging.getLogger("argentbus.queue")
+log = Journal("argentbus.queue")
 
 _SCHEDULE: Final = Script("queues/schedule")
 _FIRE: Final = Script("queues/fire", "queues/entries")
@@ -60,6 +61,7 @@ class _Stored(msgspec.Struct, array_like=True, frozen=True):
     sender: str
     body: msgspec.Raw
     key: str | None = None
+    trace: str | None = None
 
 
 def next_slot(cron: str, tz: str, after: float) -> float | None:
@@ -111,7 +113,8 @@ async def keep(
     if first is None:
         raise InvalidSchedule(f"{cron!a} has no slot in the years to come")
     envelope = unwrap(wrap(body, sender=sender)[1])
-    stored = _Stored(cron, tz, envelope.type, sender, envelope.body, key)
+    trace = link.telemetry.traceparent()
+    stored = _Stored(cron, tz, envelope.type, sender, envelope.body, key, trace)
     await link.run(
         _SCHEDULE,
         [keys.schedules, keys.scheduled],
@@ -135,7 +138,7 @@ async def kept(link: Link, keys: QueueKeys) -> list[Schedule]:
             stored = _read(value)
             body = msgspec.msgpack.decode(stored.body)
         except msgspec.MsgspecError as error:
-            log.warning("the schedule %a of %s is garbled: %s", name, keys.stream, error)
+            log.warning("a schedule is garbled", stream=keys.stream, schedule=name, error=error)
             continue
         due = await link.retrying(lambda name=name: link.call("ZSCORE", keys.scheduled, name))  # type: ignore[misc]
         schedules.append(
@@ -155,7 +158,7 @@ def _read(value: bytes) -> _Stored:
     return msgspec.msgpack.decode(value.partition(b"\n")[2], type=_Stored)
 
 
-async def fire(link: Link, keys: QueueKeys, due: "DueSchedule") -> bool:
+async def fire(link: Link, keys: QueueKeys, due: "DueSchedule", to: Destination) -> bool:
     """Put the message of a slot that is due, if nobody else was first. May be repeated.
 
     A schedule that is garbled is dropped: it would be due for ever.
@@ -164,21 +167,30 @@ async def fire(link: Link, keys: QueueKeys, due: "DueSchedule") -> bool:
         stored = _read(due.value)
         following = next_slot(stored.cron, stored.tz, due.now)
     except (msgspec.MsgspecError, InvalidSchedule) as error:
-        log.error("dropped the schedule %a of %s: %s", due.name, keys.stream, error)
+        log.error(
+            "a schedule that is garbled was dropped", queue=to.name, schedule=due.name, error=error
+        )
         await drop(link, keys, due.name)
         return False
-    _, message = wrap(stored.body, sender=stored.sender, type=stored.type)
-    put = await link.run(
-        _FIRE,
-        [keys.schedules, keys.scheduled, keys.stream, keys.counts, keys.lanes],
-        [
-            due.name,
-            due.value,
-            due.slot,
-            "" if following is None else int(following * 1000),
-            message,
-            stored.key or "",
-            keys.lane,
-        ],
-    )
+    telemetry = link.telemetry
+    with telemetry.sending(to, link=stored.trace or "") as sending:
+        message_id, message = wrap(
+            stored.body, sender=stored.sender, type=stored.type, trace=telemetry.traceparent()
+        )
+        sending.message(message_id)
+        put = await link.run(
+            _FIRE,
+            [keys.schedules, keys.scheduled, keys.stream, keys.counts, keys.lanes],
+            [
+                due.name,
+                due.value,
+                due.slot,
+                "" if following is None else int(following * 1000),
+                message,
+                stored.key or "",
+                keys.lane,
+            ],
+        )
+        if not put:
+            sending.forget()
     return bool(put)

@@ -1,6 +1,5 @@
 """Settling deliveries: acks, retries and burials of one consumer, flushed together."""
 
-import logging
 import math
 import random
 from collections import deque
@@ -13,6 +12,8 @@ from bus.errors import BusUnavailable, DeliveryLost, ServerRefused
 from bus.keys import QueueKeys
 from bus.servers.link import Link, backoff
 from bus.servers.script import Script
+from bus.telemetry import Destination
+from bus.telemetry.journal import Journal
 
 from .batch import Batch, Burial
 
@@ -23,7 +24,7 @@ _ACK: Final = Script("queues/ack", "queues/entries")
 _RETRY: Final = Script("queues/retry")
 _BURY: Final = Script("queues/bury", "queues/entries")
 
-log = logging.getLogger("argentbus.queue")
+log = Journal("argentbus.queue")
 
 #: Acks that travel in one call (Lua's `unpack` takes no more than about 8000 values).
 MOST_ACKS: Final = 1000
@@ -52,6 +53,7 @@ class Settlements:
     Args:
         max_deliveries: After so many, a retry becomes a burial.
         held: Entry ids that this consumer answers for; settled ones are removed from it.
+        source: What telemetry calls the queue.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Settlements:
         consumer: str,
         max_deliveries: int,
         held: set[str],
+        source: Destination,
     ) -> None:
         self._link = link
         self._keys = keys
@@ -69,6 +72,7 @@ class Settlements:
         self._consumer = consumer
         self._max_deliveries = max_deliveries
         self._held = held
+        self._source = source
         self._open = Batch()
         self._unsent: deque[Batch] = deque()
         self._put_off = Batch()
@@ -107,16 +111,20 @@ class Settlements:
     ) -> None:
         self._open.burials.append(Burial(entry_id, attempt, reason, kills, refused))
         self._work.set()
+        self._link.telemetry.buried(self._source, self._group)
 
-    def retry_later(self, delivery: "Delivery[Any]", delay: float | None, reason: str) -> None:
+    def retry_later(self, delivery: "Delivery[Any]", delay: float | None, reason: str) -> str:
+        """Have it tried again, or buried; return which, as telemetry has it."""
         failures = delivery.failures
         if failures >= self._max_deliveries:
             reason = f"{reason} (attempt {delivery.attempt}, the last)"
             self.bury_later(delivery.entry_id, delivery.attempt, reason, kills=delivery.evidence)
-            return
+            return "dead_letter"
         delay = retry_delay(failures) if delay is None else delay
         self._open.retries.append((delivery.entry_id, delay))
         self._work.set()
+        self._link.telemetry.retried(self._source, self._group)
+        return "retry"
 
     async def ack(self, entry_id: str) -> None:
         self.ack_later(entry_id)
@@ -167,7 +175,10 @@ class Settlements:
                 except BusUnavailable as error:
                     batch.error = error
                     log.warning(
-                        "settling deliveries of %s is put off: %s", self._keys.stream, error
+                        "settling is put off: Redis cannot be reached",
+                        queue=self._source.name,
+                        count=len(batch),
+                        error=error,
                     )
                     batch.done.set()
                     self._again_at = anyio.current_time() + next(self._delays)
@@ -253,11 +264,11 @@ class Settlements:
         if self._again_at == math.inf:
             self._again_at = anyio.current_time() + next(self._delays)
         log.warning(
-            "settling %d deliveries of %s is put off, they stay in the hands of %s: %s",
-            len(ids),
-            self._keys.stream,
-            self._consumer,
-            error,
+            "settling is put off: Redis refuses it, and the deliveries stay with this consumer",
+            queue=self._source.name,
+            count=len(ids),
+            consumer=self._consumer,
+            error=error,
         )
 
     async def _bury(self, burials: list[Burial]) -> None:

@@ -1,6 +1,5 @@
 """A worker: handles a consumer's deliveries, several at a time, and drains when it is to end."""
 
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Generic, TypeVar
 
@@ -9,13 +8,14 @@ from anyio.abc import TaskStatus
 
 from bus.arguments import seconds, shown, whole
 from bus.scope import background
+from bus.telemetry.journal import Journal
 
 from .consumer import Consumer
 from .delivery import Delivery
 
 T = TypeVar("T")
 Handler = Callable[[Delivery[T]], Awaitable[Any]]
-log = logging.getLogger("argentbus.queue")
+log = Journal("argentbus.queue")
 
 
 def check_work(handler: Any, concurrency: int, drain: float) -> None:
@@ -23,7 +23,7 @@ def check_work(handler: Any, concurrency: int, drain: float) -> None:
     whole("concurrency", concurrency, least=1, most=1_000_000)
     seconds("drain", drain)
     if not callable(handler):
-        raise TypeError(f"handler is {shown(handler)}: it must be an async function")
+        raise TypeError(f"handler is {shown(handler)}: it must be a function")
 
 
 class Worker(Generic[T]):
@@ -80,8 +80,8 @@ class Worker(Generic[T]):
                 await self._idle.wait()
             if not self._idle.is_set():
                 log.warning(
-                    "handlers did not finish within %g s: cancelled, their messages go back",
-                    self._drain_time,
+                    "handlers did not finish in time: cancelled, their messages go back",
+                    seconds=self._drain_time,
                 )
                 handlers.cancel()
                 await self._idle.wait()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import anyio
 import msgspec
 
-from bus.agents.inbox import inbox_of
+from bus.agents.inbox import INBOXES, inbox_of
 from bus.errors import BusError
 from bus.messages.envelope import Envelope
 
@@ -151,7 +151,7 @@ async def gathering(
         except BusError as error:
             answers.answer(Answer(agent, None, error))
 
-    with ExitStack() as replies:
+    with bus.telemetry.requesting(INBOXES, len(agents)), ExitStack() as replies:
         messages: dict[str, bytes] = {}
         for agent in answers.asked:
             asked[agent], messages[agent] = bus.wrap(

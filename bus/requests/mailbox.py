@@ -1,6 +1,5 @@
 """What reaches one bus instance personally: replies to its requests, wake-ups of its waiters."""
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -9,11 +8,12 @@ import anyio
 
 from bus.errors import UndecodableMessage
 from bus.messages.envelope import Envelope
+from bus.telemetry.journal import Journal
 
 if TYPE_CHECKING:
     from bus.bus import Bus
 
-log = logging.getLogger("argentbus.request")
+log = Journal("argentbus.request")
 
 _WAKE = b"wake:"
 
@@ -80,7 +80,10 @@ class Mailbox:
             # Doubling: a channel full of garbage must not fill the log as well.
             if self.refused.bit_count() == 1:
                 log.warning(
-                    "refused %d so far on %s, the last: %s", self.refused, self.channel, error
+                    "messages to this instance were refused",
+                    channel=self.channel,
+                    count=self.refused,
+                    error=error,
                 )
             return
         take = self._replies.get(envelope.id)

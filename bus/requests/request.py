@@ -84,25 +84,27 @@ async def request(
         replies.append(envelope)
         arrived.set()
 
-    with anyio.move_on_after(left):
-        await bus.mailbox.open()
-        message_id, message = bus.wrap(
-            queue.base, body, sender=sender, reply_to=bus.mailbox.channel, deadline=deadline
+    with bus.telemetry.requesting(queue.destination) as requesting:
+        with anyio.move_on_after(left):
+            await bus.mailbox.open()
+            message_id, message = bus.wrap(
+                queue.base, body, sender=sender, reply_to=bus.mailbox.channel, deadline=deadline
+            )
+            requesting.message(message_id)
+            with bus.mailbox.expecting(message_id, take):
+                try:
+                    await queue.put_message(message)
+                    await arrived.wait()
+                except anyio.get_cancelled_exc_class():
+                    # Where the deadline passed, the other side knows that by itself.
+                    if deadline > time.time():
+                        await give_up(bus, queue.base, message_id, sender)
+                    raise
+            return result_of(replies[0], reply_type)
+        raise RequestTimeout(
+            f"{to} did not answer within {left:.3g} s: is it present (`argentbus agents`), and "
+            "does it read its messages?"
         )
-        with bus.mailbox.expecting(message_id, take):
-            try:
-                await queue.put_message(message)
-                await arrived.wait()
-            except anyio.get_cancelled_exc_class():
-                # Where the deadline passed, the other side knows that by itself.
-                if deadline > time.time():
-                    await give_up(bus, queue.base, message_id, sender)
-                raise
-        return result_of(replies[0], reply_type)
-    raise RequestTimeout(
-        f"{to} did not answer within {left:.3g} s: is it present (`argentbus agents`), and does "
-        "it read its messages?"
-    )
 
 
 def result_of(envelope: Envelope, reply_type: type[R]) -> R:

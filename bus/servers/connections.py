@@ -1,6 +1,5 @@
 """Connections to wherever the keys are: one server, the primary of sentinels, or a Cluster."""
 
-import logging
 import weakref
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -13,6 +12,8 @@ from coredis.exceptions import AskError, RedisError
 from bus.errors import BusUnavailable, ServerRefused, WrongType
 from bus.keytypes import kin, type_of
 from bus.scope import shielded
+from bus.telemetry import SILENT, Telemetry
+from bus.telemetry.journal import Journal
 
 from .address import Address, parse_url
 from .cluster import Cluster
@@ -24,7 +25,7 @@ from .script import Argument
 from .sentinel import Sentinels
 from .slots import Key, key_of
 
-log = logging.getLogger("argentbus.link")
+log = Journal("argentbus.link")
 
 
 class Connections:
@@ -35,6 +36,7 @@ class Connections:
         patience: Seconds for which `Link.retrying` goes on trying over a broken connection.
         connect_timeout: Seconds that one attempt to connect may take.
         reply_timeout: Seconds to wait for a reply before the connection counts as dead.
+        telemetry: Told of what goes on.
     """
 
     def __init__(
@@ -44,11 +46,13 @@ class Connections:
         patience: float = 30.0,
         connect_timeout: float = 5.0,
         reply_timeout: float = 10.0,
+        telemetry: Telemetry = SILENT,
     ) -> None:
         self.address = parse_url(address) if isinstance(address, str) else address
         self.patience = patience
         self.reply_timeout = reply_timeout
-        self._connector = Connector(self.address, connect_timeout, reply_timeout)
+        self.telemetry = telemetry
+        self._connector = Connector(self.address, connect_timeout, reply_timeout, telemetry)
         self._destinations: weakref.WeakKeyDictionary[BaseConnection, Destination] = (
             weakref.WeakKeyDictionary()
         )
@@ -216,7 +220,7 @@ class Connections:
                 connection = await self.connection(name)
                 found = await reply(connection, b"TYPE", name, timeout=self.reply_timeout)
             except (RedisError, *TRANSIENT) as unknown:
-                log.debug("the type of %s is not known: %r", name, unknown)
+                log.debug("the type of a key is not known", key=name, error=unknown)
                 break
             found = found.decode() if isinstance(found, bytes) else str(found)
             if found not in ("none", wanted):

@@ -29,6 +29,7 @@ from coredis.exceptions import (
 )
 
 from bus.errors import BusUnavailable, ServerFull, ServerRefused, UnsupportedServer
+from bus.telemetry import SILENT, Telemetry
 
 from .address import Address, Endpoint
 from .faults import BROKE_OFF, DEMOTED, TRANSIENT, NotReady, is_full, passing, refusal_remedy
@@ -73,8 +74,15 @@ class Connector:
         reply_timeout: Seconds to wait for a reply before a connection counts as dead.
     """
 
-    def __init__(self, address: Address, connect_timeout: float, reply_timeout: float) -> None:
+    def __init__(
+        self,
+        address: Address,
+        connect_timeout: float,
+        reply_timeout: float,
+        telemetry: Telemetry = SILENT,
+    ) -> None:
         self.address = address
+        self.telemetry = telemetry
         self.connect_timeout = connect_timeout
         self.reply_timeout = reply_timeout
         #: Where the connections and the tasks of the link live; None while it is closed.

@@ -106,6 +106,7 @@ class Node:
         self._others: weakref.WeakSet[BaseConnection] = weakref.WeakSet()
         self._at_once = anyio.CapacityLimiter(AT_ONCE)
         self._retired = anyio.Event()
+        self._connected_before = False
 
     def __repr__(self) -> str:
         return f"<Node {self.endpoint}>"
@@ -141,10 +142,14 @@ class Node:
 
     async def _connect(self) -> BaseConnection:
         try:
-            return await self._open()
+            connection = await self._open()
         except TRANSIENT:
             self._absent()
             raise
+        if self._connected_before:
+            self._connector.telemetry.reconnected()
+        self._connected_before = True
+        return connection
 
     async def _open(self) -> BaseConnection:
         if self._retired.is_set():

@@ -7,13 +7,13 @@ is sent there. An old primary that comes back is a replica soon, but for some se
 know; the sentinels do.
 """
 
-import logging
 from typing import Any, Final
 
 import anyio
 from coredis.exceptions import AskError
 
 from bus.errors import BusError, UnsupportedServer
+from bus.telemetry.journal import Journal
 
 from .address import Endpoint
 from .connector import Connector, reply
@@ -22,7 +22,7 @@ from .node import Node, Shared
 from .route import Destination
 from .slots import Key
 
-log = logging.getLogger("argentbus.link")
+log = Journal("argentbus.link")
 
 #: Seconds between two looks at whom the sentinels name, also while all seems well: where the
 #: primary is cut off from everybody but us, what is written there will be lost.
@@ -75,9 +75,11 @@ class Sentinels:
             try:
                 await self._look.get()
             except AWAY as error:
-                log.debug("looking for the primary of %s: %r", self._service, error)
+                log.debug(
+                    "looking for the primary was interrupted", service=self._service, error=error
+                )
             except BusError as error:
-                log.warning("looking for the primary of %s: %s", self._service, error)
+                log.warning("the primary cannot be found", service=self._service, error=error)
 
     async def _find(self) -> Node:
         endpoint = await self._named()
@@ -86,10 +88,10 @@ class Sentinels:
             self._primary = Node(self._connector, endpoint, self._disturbed)
             if before is not None:
                 log.warning(
-                    "the primary of %s is %s now; it was %s",
-                    self._service,
-                    endpoint,
-                    before.endpoint,
+                    "another server is the primary now",
+                    service=self._service,
+                    node=endpoint,
+                    before=before.endpoint,
                 )
                 before.retire()
         assert self._primary is not None

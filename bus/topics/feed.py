@@ -1,6 +1,5 @@
 """Feeds: the events of one subscription, in a buffer of a stated size and policy."""
 
-import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -13,10 +12,12 @@ from bus.arguments import one_of, whole
 from bus.errors import SlowSubscriber, UndecodableMessage
 from bus.messages.codec import decode_body
 from bus.messages.envelope import Envelope, unwrap
+from bus.telemetry import SILENT, Destination, Telemetry
+from bus.telemetry.journal import Journal
 
 T = TypeVar("T")
 Item = TypeVar("Item")
-log = logging.getLogger("argentbus.topic")
+log = Journal("argentbus.topic")
 
 #: What becomes of an event that finds the buffer full.
 WhenFull = Literal["drop_oldest", "drop_newest", "close"]
@@ -35,6 +36,7 @@ class Event(msgspec.Struct, Generic[T], frozen=True):
         sent_at: By the sender's clock, in seconds since the epoch.
         id: UUIDv7 of the message.
         topic: Name of the topic.
+        trace: W3C traceparent of the span that it was published in, as the sender wrote it.
     """
 
     body: T
@@ -42,6 +44,7 @@ class Event(msgspec.Struct, Generic[T], frozen=True):
     sent_at: float
     id: str
     topic: str = ""
+    trace: str | None = None
 
 
 class Gap(msgspec.Struct, frozen=True):
@@ -79,6 +82,7 @@ class Feed(Generic[Item]):
         when_full: WhenFull = "drop_oldest",
         show_gaps: bool = False,
         read: Callable[[str, bytes], Envelope] | None = None,
+        telemetry: Telemetry = SILENT,
     ) -> None:
         whole("buffer", buffer, least=1)
         one_of("when_full", when_full, POLICIES)
@@ -89,6 +93,7 @@ class Feed(Generic[Item]):
         self._when_full = when_full
         self._show_gaps = show_gaps
         self._read = read
+        self._telemetry = telemetry
         self._items: deque[Event[Any] | Gap] = deque()
         self._events = 0
         self._closed = False
@@ -116,7 +121,7 @@ class Feed(Generic[Item]):
 
     def _take(self, payload: bytes, topic: str) -> None:
         if self._closed:
-            self.dropped += 1
+            self._drop()
             return
         try:
             envelope = self._read(self._prefix + topic, payload) if self._read else unwrap(payload)
@@ -126,17 +131,22 @@ class Feed(Generic[Item]):
             # Doubling: a channel full of garbage must not fill the log as well.
             if self.refused.bit_count() == 1:
                 log.warning(
-                    "refused %d so far on topic %s, the last: %s", self.refused, topic, error
+                    "messages of a topic were refused", topic=topic, count=self.refused, error=error
                 )
             return
         if self._events >= self._buffer and not self._make_room():
             return
-        self._items.append(Event(body, envelope.sender, envelope.sent_at, envelope.id, topic))
+        sent = (envelope.sender, envelope.sent_at, envelope.id)
+        self._items.append(Event(body, *sent, topic, envelope.trace))
         self._events += 1
         self._arrived.set()
 
-    def _make_room(self) -> bool:
+    def _drop(self) -> None:
         self.dropped += 1
+        self._telemetry.dropped(Destination(self._name))
+
+    def _make_room(self) -> bool:
+        self._drop()
         if self._when_full == "drop_newest":
             return False
         if self._when_full == "close":
@@ -167,4 +177,5 @@ class Feed(Generic[Item]):
         item = self._items.popleft()
         if isinstance(item, Event):
             self._events -= 1
+            self._telemetry.received(Destination(item.topic), item.id, item.trace)
         return item  # type: ignore[return-value]

@@ -3,9 +3,10 @@
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, overload
 
 from bus.keys import check_name, check_pattern
+from bus.telemetry import Destination
 
 from .feed import BUFFER, Event, Feed, Gap, WhenFull
 
@@ -68,6 +69,7 @@ class _Subscribable(Generic[T]):
             when_full=when_full,
             show_gaps=show_gaps,
             read=partial(self._bus.unwrap, live=True),
+            telemetry=self._bus.telemetry,
         )
         channel = self._bus.keys.topic(self.name)
         await self._bus.subscriber.add(channel, feed, pattern=self._pattern)
@@ -86,6 +88,7 @@ class Topic(_Subscribable[T]):
         self._type = body_type
         self._sender = sender
         self._channel = bus.keys.topic(name)
+        self.destination: Final = Destination(name)
 
     async def publish(self, body: T) -> int:
         """Publish `body`; return how many subscribers received it.
@@ -97,8 +100,10 @@ class Topic(_Subscribable[T]):
             BusUnavailable: Redis could not be reached, or broke off before it confirmed.
             MessageTooLarge: the encoded message is larger than the bus carries.
         """
-        _, message = self._bus.wrap(self._channel, body, sender=self._sender)
-        return await self._bus.publish(self._channel, message)
+        with self._bus.telemetry.sending(self.destination, "publish") as publishing:
+            message_id, message = self._bus.wrap(self._channel, body, sender=self._sender)
+            publishing.message(message_id)
+            return await self._bus.publish(self._channel, message)
 
 
 class Topics(_Subscribable[T]):

@@ -1,6 +1,5 @@
 """The board: everything the page shows, kept once for all who look at it."""
 
-import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
@@ -11,6 +10,7 @@ import msgspec
 
 from bus import DASHBOARD, Bus, BusError, DashboardEvent, Event, Feed
 from bus.scope import background
+from bus.telemetry.journal import Journal
 from presence.errors import ChangesMissed, TooManyViewers
 from presence.metrics import Sample, Sampler
 from presence.roster import AgentView, Change, Roster
@@ -21,7 +21,7 @@ from .history import History, said, told
 from .messages import AgentRow, Metrics, RedisStatus, Snapshot, agent_row, shown_id, shown_queues
 from .viewer import Viewer
 
-log = logging.getLogger("argentbus.dashboard")
+log = Journal("argentbus.dashboard")
 
 #: Pages that are served at the same time.
 MOST_VIEWERS: Final = 200
@@ -128,7 +128,7 @@ class Board:
                 async for change in self._roster.changes(buffer=10_000):
                     self._changed(change)
             except ChangesMissed as error:
-                log.warning("%s", error)
+                log.warning("the dashboard's feed was closed, and is opened anew", error=error)
                 self._seen = dict(self._roster.agents)
                 for viewer in self._viewers:
                     for row in self._rows():

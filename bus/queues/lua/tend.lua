@@ -11,7 +11,8 @@
 --       then, prefix of the lanes
 -- Returns {claimed = {{entry id, fields, attempts, kills}...}, ms until something is due, or -1,
 --          {{name, schedule, when it was due}...} that are due, the time in ms,
---          {garbled members that were passed over...}, {{key of another type, its type}...}}
+--          {garbled members that were passed over...}, {{key of another type, its type}...},
+--          how many of those claimed are by 3.}
 local stream, delayed, retry, consumers, kills = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[6]
 local group, me, room = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local q = {stream = stream, counts = KEYS[7], lanes = KEYS[8], lane = ARGV[7]}
@@ -140,6 +141,7 @@ if room > 0 then
     end
   end
 end
+local retried = #claimed
 
 local soonest = nil
 local function due_at(score)
@@ -199,4 +201,4 @@ due_at(members(can_retry, 'ZRANGE', retry, 0, 0, 'WITHSCORES')[2])
 if #due == 0 then due_at(members(can_schedule, 'ZRANGE', KEYS[10], 0, 0, 'WITHSCORES')[2]) end
 local wait = -1
 if soonest then wait = math.max(0, soonest - now) end
-return {claimed, wait, due, now, garbled, wrong}
+return {claimed, wait, due, now, garbled, wrong, #claimed - retried}

@@ -30,6 +30,9 @@ INSIDE = {
     "Delivery": {
         "limited": "for the blocking delivery",
         "settled": "for the blocking delivery",
+        "begin": "for the blocking delivery",
+        "facts": "for logs",
+        "trace": "for telemetry",
     },
     "Election": {
         "deliver": "for the subscriber",
@@ -44,6 +47,11 @@ INSIDE = {
     },
     "Gathering": {"take": "for the mailbox", "answer": "for the mailbox"},
     "Lease": {"lose": "for the lock", "kept": "for the lock"},
+    "Log": {
+        "losses": "for the storage client",
+        "lost_tail": "for the sidecar",
+        "verify": "for the storage client",
+    },
     "Lock": {"keys": "for its scripts", "noun": "for messages"},
     "Semaphore": {"keys": "for its scripts", "noun": "for messages"},
     "OncePer": {"hold": "for the run", "end": "for the run"},
