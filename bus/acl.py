@@ -15,7 +15,10 @@ What Redis cannot express, so that signatures (`signing`) or trust have to stand
   cannot read another's inbox or the write log, but could drop what waits in them; and it could
   append with an entry id of the far future, behind which nothing else can be appended.
 - The index of who is present, its records and its events are shared: a user could strike another
-  from them, or write a false record (the presence key itself it cannot write).
+  from them, or write a false record (the presence key itself it cannot write). A record, also its
+  own, may name another's estate: when it expires, what that one holds (`agents/holdings.py`) is
+  given up early. It is told by no more than its next renewal, so the fences of its locks are what
+  protects; estates are named in those records, and so not secret.
 - The counters beside others' inboxes, and the write log's epoch, may be changed by whoever appends;
   a changed epoch has what waits in the log applied again.
 - A channel may be published to under any sender's name.

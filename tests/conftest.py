@@ -5,14 +5,16 @@ kills its own.
 import itertools
 import os
 import signal
+import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from argentbus.embedded import EmbeddedRedis, free_port
+from tests.guarding import guarded
 from tests.postgres import PostgresServer, served
 from tests.shell import Shell
 
@@ -29,6 +31,9 @@ class RedisServer(EmbeddedRedis):
     def thaw(self) -> None:
         """Let a frozen process go on."""
         self._signal(signal.SIGCONT)
+
+    def spawn(self, *, pass_fds: Sequence[int] = ()) -> subprocess.Popen[bytes]:
+        return guarded(super().spawn(pass_fds=pass_fds))
 
     @property
     def written(self) -> int:

@@ -2,7 +2,8 @@
 
 import itertools
 import os
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -13,6 +14,7 @@ import asyncpg
 from argentbus.embedded import EmbeddedPostgres, free_port
 from storage.postgres import migrations
 from storage.postgres.setup import setup
+from tests.guarding import guarded
 
 _numbers = itertools.count()
 
@@ -26,6 +28,9 @@ TEMPLATES = {3: "template_3", 768: "template_768"}
 
 class PostgresServer(EmbeddedPostgres):
     """The embedded PostgreSQL with what tests do to it."""
+
+    def spawn(self, *, pass_fds: Sequence[int] = ()) -> subprocess.Popen[bytes]:
+        return guarded(super().spawn(pass_fds=pass_fds))
 
     def user_url(self, database: str) -> str:
         """How the sidecar logs in."""

@@ -16,6 +16,7 @@ import redis
 from argentbus.embedded import free_port
 from argentbus.embedded.redis import server_binary
 from bus.servers.slots import slot_of
+from tests.guarding import guarded
 
 HOST = "127.0.0.1"
 
@@ -46,13 +47,15 @@ class Server:
     def start(self, *, wait: bool = True) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         with (self.directory / "log").open("ab") as output:
-            self.process = subprocess.Popen(
-                self.command(),
-                cwd=self.directory,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
+            self.process = guarded(
+                subprocess.Popen(
+                    self.command(),
+                    cwd=self.directory,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
             )
         if wait:
             within(10, self.answers, f"the server in {self.directory} does not answer")
