@@ -9,6 +9,8 @@ import anyio
 import msgspec
 
 from bus import Bus, LockNotAcquired
+from tests.topology import queueing
+from tests.topology.company import gathering, holdings
 from tests.topology.coordination import jobs, locks, maps
 from tests.waiting import eventually
 
@@ -193,9 +195,23 @@ async def coordination(url: str, namespace: str) -> None:
             await promise(*pair)
 
 
+async def queues(url: str, namespace: str) -> None:
+    """Queues in order, bounded, by the clock, durable, with what went wrong set aside."""
+    async with two(url, namespace) as pair, anyio.create_task_group() as tasks:
+        for promise in queueing.PROMISES:
+            tasks.start_soon(promise, *pair)
+
+
+async def company(url: str, namespace: str) -> None:
+    """Many are asked at once, and the dead leave what they held to others."""
+    async with two(url, namespace) as pair:
+        await gathering(*pair)
+        await holdings(*pair)
+
+
 PROMISES: dict[str, Callable[[str, str], Any]] = {
     promise.__name__: promise
-    for promise in (presence, queue, lock, topic, request, log, coordination)
+    for promise in (presence, queue, lock, topic, request, log, coordination, queues, company)
 }
 
 

@@ -35,7 +35,6 @@ async def test_the_master_of_the_queue_is_killed(cluster: ClusterServers, namesp
         # It comes back as a replica of its successor.
         await in_thread(cluster.mend)
         await load.goes_on()
-        load.producing = False
         await load.all_handled(set(load.replicated))
 
 
@@ -49,7 +48,6 @@ async def test_the_primary_is_killed(sentinels: SentinelServers, namespace: str)
         # It comes back, and takes itself for the primary until the sentinels tell it otherwise.
         await in_thread(sentinels.mend)
         await load.goes_on()
-        load.producing = False
         await load.all_handled(set(load.replicated))
 
 
@@ -64,7 +62,6 @@ async def test_the_master_of_the_queue_hangs(cluster: ClusterServers, namespace:
             master.thaw()
         await in_thread(cluster.settle)
         await load.goes_on()
-        load.producing = False
         await load.all_handled(set(load.replicated))
 
 
@@ -79,7 +76,6 @@ async def test_the_primary_hangs(sentinels: SentinelServers, namespace: str) -> 
         finally:
             primary.thaw()
         await load.goes_on()
-        load.producing = False
         await load.all_handled(set(load.replicated))
 
 
@@ -90,7 +86,6 @@ async def test_master_and_replica_change_places(cluster: ClusterServers, namespa
         replica.call("CLUSTER", "FAILOVER")
         await load.goes_on()
         assert cluster.owner(Keys(namespace).queue("jobs")) is replica
-        load.producing = False
         await load.all_handled(load.acknowledged | load.replicated)
 
 
@@ -101,7 +96,6 @@ async def test_the_primary_is_made_a_replica(sentinels: SentinelServers, namespa
         sentinels.sentinels[0].call("SENTINEL", "FAILOVER", sentinels.SERVICE)
         await eventually(lambda: role(primary) == "slave", timeout=20)
         await load.goes_on()
-        load.producing = False
         await load.all_handled(set(load.replicated))
 
 
@@ -176,7 +170,6 @@ async def test_slots_move_under_load(cluster: ClusterServers, namespace: str) ->
                 await in_thread(cluster.move, slot, target, 0.3)
             assert cluster.owner(names[0]) is cluster.owner(names[1]) is target
             await load.goes_on()
-        load.producing = False
         await load.all_handled(load.acknowledged | load.replicated)
     more = {kind: cluster.errors(kind) - before for kind, before in redirections.items()}
     assert min(more.values()) > 0
