@@ -256,6 +256,9 @@ async def reply(
     except TimeoutError:
         connection.invalidate("no reply in time")
         raise
+    except anyio.EndOfStream as error:
+        # What the driver is told where TLS ends while it sends, and passes on as it is.
+        raise ConnectionError("it broke off") from error
     except ResponseError as error:
         error_now = passing(error)
         if isinstance(error_now, DEMOTED):

@@ -149,6 +149,34 @@ async def topic(url: str, namespace: str) -> None:
             assert [feed.gaps for feed in feeds] == [0] * 5
 
 
+async def pattern(url: str, namespace: str) -> None:
+    """All topics that fit are heard, each in order, also those that nobody knew before."""
+    async with two(url, namespace) as (one, other):
+        # Publishers have looked, and found nobody.
+        await one.topic("mood.0", str).publish("too early")
+        await one.topic("weather", str).publish("too early")
+        async with (
+            other.topics("mood.?*", str).subscribe() as moods,
+            other.topics("mood.*", str).subscribe() as others,
+            other.topic("mood.3", str).subscribe() as by_name,
+        ):
+            for n in range(5):
+                await one.topic("weather", str).publish("rain")
+                for m in range(4):
+                    await one.topic(f"mood.{n}", str).publish(str(m))
+            for feed in (moods, others):
+                with anyio.fail_after(5):
+                    got = [await anext(feed) for _ in range(20)]
+                assert [(event.topic, event.body) for event in got] == [
+                    (f"mood.{n}", str(m)) for n in range(5) for m in range(4)
+                ]
+                assert feed.gaps == feed.dropped == 0
+            with anyio.fail_after(5):  # each once, whatever else listens
+                assert [(await anext(by_name)).body for _ in range(4)] == ["0", "1", "2", "3"]
+            for feed in (moods, others, by_name):
+                assert not feed._items
+
+
 async def request(url: str, namespace: str) -> None:
     """Agents ask each other, and get answers."""
     async with two(url, namespace) as (one, other):
@@ -211,7 +239,10 @@ async def company(url: str, namespace: str) -> None:
 
 PROMISES: dict[str, Callable[[str, str], Any]] = {
     promise.__name__: promise
-    for promise in (presence, queue, lock, topic, request, log, coordination, queues, company)
+    for promise in (
+        *(presence, queue, lock, topic, pattern, request, log),
+        *(coordination, queues, company),
+    )
 }
 
 

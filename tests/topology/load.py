@@ -1,7 +1,7 @@
 """Everything at work at once, while a test takes servers, or what they hold, away."""
 
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import anyio
@@ -19,6 +19,7 @@ from bus import (
     replicated,
 )
 from presence import Roster
+from presence.roster import AgentView
 from tests.topology.acceptance import Answer, Job
 from tests.waiting import eventually
 
@@ -36,6 +37,7 @@ class Load:
         fences: Of one lock, in the order in which it was got.
         written, seen: What the writer of a map has put, and what its watcher has.
         expired: Agents that were declared dead.
+        present: Agents that the roster shows.
     """
 
     def __init__(self) -> None:
@@ -49,6 +51,7 @@ class Load:
         self.written: dict[str, int] = {}
         self.seen: dict[str, int] = {}
         self.expired: list[str] = []
+        self.present: Mapping[str, AgentView] = {}
         self.producing = True
         self._era = 0
 
@@ -93,6 +96,7 @@ class Load:
         for key, numbers in self.by_key.items():
             assert numbers == sorted(numbers), f"out of order under {key}: {numbers}"
         await eventually(lambda: self.seen == self.written, timeout=timeout)
+        await eventually(lambda: self.present.keys() == {"scout", "writer"}, timeout=timeout)
 
 
 KINDS = (
@@ -280,6 +284,7 @@ async def _state(agent: Agent, load: Load) -> None:
 
 async def _look_who_is_there(bus: Bus, load: Load) -> None:
     async with Roster.watch(bus) as roster:
+        load.present = roster.agents
         async for change in roster.changes():
             if change.kind == "expired":
                 load.expired.append(change.agent)

@@ -1,6 +1,7 @@
 """Servers are taken away under load: everybody goes on, and what a replica had is there."""
 
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -99,6 +100,42 @@ async def test_the_primary_is_made_a_replica(sentinels: SentinelServers, namespa
         await load.all_handled(set(load.replicated))
 
 
+@pytest.mark.parametrize(
+    ("servers", "anyio_backend"),
+    [("cluster", "trio"), ("sentinels", "asyncio")],
+    indirect=["anyio_backend"],
+)
+async def test_flushall_and_a_deleted_stream_are_healed_and_reported(
+    servers: str,
+    request: pytest.FixtureRequest,
+    namespace: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What was there is lost; all that is put from then on is handled, and nobody is restarted."""
+    there: Any = request.getfixturevalue(servers)
+    masters = there.masters() if servers == "cluster" else [there.primary()]
+    queue = Keys(namespace).queue("jobs")
+    async with under_load(there.url, namespace) as load:
+        for loss in ("FLUSHALL", "DEL"):
+            caplog.clear()
+            if loss == "DEL":
+                there.owner(queue).call("DEL", queue)
+            else:
+                for server in masters:
+                    server.call("FLUSHALL")
+            load.mark()
+            await load.goes_on()
+
+            def reported() -> bool:
+                return f"{queue} or its group workers was gone" in caplog.text
+
+            await eventually(reported)
+        put = set(load.since)
+        assert len(put) > 20
+        assert not load.expired
+        await load.all_handled(put)
+
+
 async def test_a_dead_sentinel_is_passed_over(sentinels: SentinelServers, namespace: str) -> None:
     sentinels.sentinels[0].kill()
     with anyio.fail_after(5):
@@ -146,7 +183,7 @@ async def test_a_sentinel_that_names_a_replica(
     sentinels: SentinelServers, namespace: str, tmp_path: Path
 ) -> None:
     replica = next(s for s in sentinels.servers if s is not sentinels.primary())
-    wrong = Sentinel(tmp_path / "wrong", free_port(), replica.port)
+    wrong = Sentinel(tmp_path / "wrong", free_port(), replica)
     try:
         wrong.start()
         url = f"redis+sentinel://{HOST}:{wrong.port}/{sentinels.SERVICE}"
