@@ -1,4 +1,4 @@
-"""Topics by pattern on a Cluster, whose sharded channels have none: the price, and what survives."""
+"""Topics by pattern on a Cluster: what they cost, and that they go on when nodes die."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
