@@ -53,9 +53,17 @@ class Expectation(ValueError):
 
 
 def without_password(url: str) -> str:
-    """Return a URL as it may be shown: no user, no password, no query."""
-    url = re.sub(r"://.*@", "://***@", url, flags=re.DOTALL)
-    return url.split("?", 1)[0]
+    """Return a URL as it may be shown: no user, no password, no query.
+
+    What stands behind the `?` goes first: a password there may have an `@` in it, and what follows
+    that would be taken for the host. One before the host may have a `?`, and then no host is shown.
+    """
+    shown, query, rest = url.partition("?")
+    if "@" in shown:
+        shown = re.sub(r"://.*@", "://***@", shown, flags=re.DOTALL)
+    elif query and "@" in rest:
+        shown = re.sub(r"://.*", "://***", shown, flags=re.DOTALL)
+    return shown
 
 
 def _shown(value: object) -> str:

@@ -43,7 +43,7 @@ class Endpoint(NamedTuple):
 
 @dataclass(frozen=True)
 class Address:
-    """A parsed Redis URL. Neither its `str` nor its `repr` shows a password.
+    """A parsed Redis URL. Neither its `str` nor its `repr` shows a password, or a user.
 
     Attributes:
         kind: What the endpoints are: the server itself, sentinels that know the primary of
@@ -57,10 +57,10 @@ class Address:
     endpoints: tuple[Endpoint, ...]
     tls: Tls | None
     db: int
-    username: str | None
+    username: str | None = field(repr=False)  # `redis://secret@host` makes it one
     password: str | None = field(repr=False)
     service: str = ""
-    sentinel_username: str | None = None
+    sentinel_username: str | None = field(repr=False, default=None)
     sentinel_password: str | None = field(repr=False, default=None)
 
     def __str__(self) -> str:

@@ -108,7 +108,7 @@ async def durability(one: Bus, other: Bus) -> None:
         await queue.put(2)
     else:
         persistence = await one.link.call("INFO", "persistence", key=key)
-        assert await put(2, FSYNCED) == (b"aof_enabled:1" in persistence)
+        assert await put(2, FSYNCED) == (b"aof_enabled:1" in persistence), "is it ever synced?"
     async with other.queue("durable", int).consume("readers") as deliveries:
         for expected in (1, 2):
             async with await anext(deliveries) as delivery:

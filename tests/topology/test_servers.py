@@ -25,7 +25,14 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def server(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     directory = tmp_path_factory.mktemp("server")
-    socket = ("--unixsocket", str(directory / "socket"), "--appendonly", "yes")
+    socket = (
+        "--unixsocket",
+        str(directory / "socket"),
+        "--appendonly",
+        "yes",
+        "--appendfsync",
+        "everysec",
+    )
     server = Server(directory, free_port(), *socket, binary=FOUND[kind])
     try:
         server.start()
