@@ -55,15 +55,14 @@ class Expectation(ValueError):
 def without_password(url: str) -> str:
     """Return a URL as it may be shown: no user, no password, no query.
 
-    What stands behind the `?` goes first: a password there may have an `@` in it, and what follows
-    that would be taken for the host. One before the host may have a `?`, and then no host is shown.
+    The host is behind the last `@`. Where that stands behind a `?` or a `#`, nobody can tell a host
+    from a part of a password, and neither is shown.
     """
-    shown, query, rest = url.partition("?")
-    if "@" in shown:
-        shown = re.sub(r"://.*@", "://***@", shown, flags=re.DOTALL)
-    elif query and "@" in rest:
-        shown = re.sub(r"://.*", "://***", shown, flags=re.DOTALL)
-    return shown
+    scheme, separator, rest = url.partition("://")
+    before, at, behind = rest.rpartition("@")
+    if at and ("?" in before or "#" in before):
+        return f"{scheme}{separator}***"
+    return f"{scheme}{separator}{'***@' if at else ''}{behind.split('?', 1)[0]}"
 
 
 def _shown(value: object) -> str:
