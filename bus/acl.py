@@ -22,6 +22,7 @@ What Redis cannot express, so that signatures (`signing`) or trust have to stand
 - The counters beside others' inboxes, and the write log's epoch, may be changed by whoever appends;
   a changed epoch has what waits in the log applied again.
 - A channel may be published to under any sender's name.
+- Who may subscribe by a pattern hears all that fits it: nobody is granted that.
 - `INFO`, `TIME` and the number of keys are not secret.
 """
 
@@ -64,6 +65,8 @@ _KEYLESS: Final = [
     "+quit",
     "+reset",
     "+asking",
+    "+cluster|slots",
+    "+cluster|info",
     "+readonly",
     "+readwrite",
     "+client|id",
@@ -77,7 +80,7 @@ _KEYLESS: Final = [
     "+sunsubscribe",
 ]
 
-_SINCE_7_2: Final = ["+client|setinfo"]
+_SINCE_7_2: Final = ["+client|setinfo", "+waitaof"]
 
 _HEAR: Final = "+subscribe +psubscribe +ssubscribe"
 _TELL: Final = "+publish +spublish"
@@ -168,12 +171,15 @@ def _own(keys: Keys, agent: str, grants: Grants, mark: str) -> list[str]:
     for base in bases:
         own += [base, f"{base}:*"]
     both = [keys.topic(name) for name in grants.topics]
+    # On a Cluster, for those who listen by a pattern: they are others than this user.
+    beside = [keys.broadcast(name) for name in grants.topics]
     hear = [keys.instance(f"{mark}*"), *map(keys.cancelling, [inbox, *bases])]
     return [
         *(f"~{pattern}" for pattern in own),
         _selector(f"{_HEAR} {_TELL}", [f"&{channel}" for channel in both]),
         _selector(_HEAR, [f"&{channel}" for channel in hear]),
-        _selector(_TELL, [f"&{keys.cancelling(base)}" for base in bases]),
+        _selector(_TELL, [f"&{channel}" for channel in [*map(keys.cancelling, bases), *beside]]),
+        _selector("+zrange", [f"{_READ}{keys.patterns}"]),
     ]
 
 

@@ -27,6 +27,7 @@ from .servers.address import parse_url
 from .servers.faults import TRANSIENT, UNDONE
 from .servers.link import Link
 from .telemetry import Telemetry, installed
+from .topics.patterns import Patterns
 from .topics.shards import Shards
 from .topics.subscriber import Subscriber
 
@@ -63,6 +64,7 @@ class Bus(Nouns):
         self.ttl = ttl
         self.pump = Pump(link.telemetry)
         self.subscriber: Subscriber | Shards = Subscriber(link)
+        self.patterns: Patterns | None = None
         self.mailbox = Mailbox(self)
         self.registry = Registry(self)
         self.reaper = Reaper(self)
@@ -125,7 +127,8 @@ class Bus(Nouns):
         ):
             bus.appender = Appender(link, link.tasks, bus.instance)
             if link.sharded and link.cluster is not None:
-                bus.subscriber = Shards(link, link.cluster, tasks)
+                bus.patterns = Patterns(link, bus.keys, bus.pump)
+                bus.subscriber = Shards(link, link.cluster, tasks, bus.patterns)
             tasks.start_soon(bus.subscriber.run)
             yield bus
 
@@ -195,15 +198,29 @@ class Bus(Nouns):
     # for the nouns themselves
 
     async def publish(self, channel: str, message: bytes) -> int:
-        """Publish an encoded message once; return the number of receivers."""
-        self.check_size(message)
-        command = "SPUBLISH" if self.link.sharded else "PUBLISH"
+        """Publish an encoded message once; return the number of receivers.
 
+        On a Cluster that is how many the nodes know of that were asked.
+        """
+        self.check_size(message)
+        if not self.link.sharded:
+            return await self._publish("PUBLISH", channel, message)
+        receivers = await self._publish("SPUBLISH", channel, message)
+        patterns = self.patterns
+        if patterns and patterns.concern(channel) and await patterns.fit(channel):
+            broadcast = patterns.broadcast(channel)
+            receivers += await self._publish("PUBLISH", broadcast, message, by=patterns.key)
+        return receivers
+
+    async def _publish(
+        self, command: str, channel: str, message: bytes, *, by: str | None = None
+    ) -> int:
         async def send() -> int:
             # Any node takes a PUBLISH; always the same one keeps the order.
-            await self.link.connection(channel)
+            key = by or channel
+            await self.link.connection(key)
             try:
-                return int(await self.link.call(command, channel, message, key=channel))
+                return int(await self.link.call(command, channel, message, key=key))
             except UNDONE:
                 raise
             except TRANSIENT as error:

@@ -203,6 +203,15 @@ class Keys:
     def topic(self, name: str) -> str:
         return f"{self.namespace}:topic:{name}"
 
+    def broadcast(self, name: str) -> str:
+        """Channel beside that of a topic, on a Cluster, for those who listen by a pattern."""
+        return f"{self.namespace}:broadcast:{name}"
+
+    @property
+    def patterns(self) -> str:
+        """The patterns by which somebody listens, on a Cluster."""
+        return f"{self.namespace}:patterns"
+
     def instance(self, instance: str) -> str:
         """Channel on which one bus instance hears replies and wake-ups."""
         return f"{self.namespace}:instance:{instance}"

@@ -147,6 +147,7 @@ class Correspondent:
             timeout=timeout,
             inherit=inherit_deadline,
             to=f"agent {to}",
+            by=to,
         )
 
     async def gather(

@@ -51,6 +51,11 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Envelope).decode
 
 
+def encode(envelope: Envelope) -> bytes:
+    """The envelope as it travels."""
+    return _encode(envelope)
+
+
 def wrap(
     body: object,
     *,

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from bus.errors import MessageTooLarge
+from bus.errors import MessageTooLarge, UndecodableMessage
 from bus.telemetry import SILENT, Telemetry
 
 from .envelope import Envelope, unwrap, wrap
@@ -45,9 +45,6 @@ class Sealing:
         there is no secret for it. The span that is current here travels along. Raises as
         `envelope.wrap` does.
         """
-        signing = self.signing
-        if signing is not None and sender == self.instance and signing.secret(sender) is None:
-            signing = None
         return wrap(
             body,
             sender=sender,
@@ -56,9 +53,23 @@ class Sealing:
             deadline=deadline,
             message_id=message_id,
             trace=self.telemetry.traceparent(),
-            signing=signing,
+            signing=self._signing_as(sender),
             destination=destination,
         )
+
+    def wrap_schedule(self, destination: str, body: object, *, sender: str) -> Envelope:
+        """An envelope like those that a schedule is to put into a stream, with the signature for
+        all of them where this bus signs. Raises as `wrap` does.
+        """
+        envelope = unwrap(wrap(body, sender=sender)[1])
+        signing = self._signing_as(sender)
+        return signing.sign_schedule(envelope, destination) if signing else envelope
+
+    def _signing_as(self, sender: str) -> Signing | None:
+        signing = self.signing
+        if signing is not None and sender == self.instance and signing.secret(sender) is None:
+            return None
+        return signing
 
     def unwrap(self, destination: str, raw: bytes, *, live: bool = False) -> Envelope:
         """Read an envelope that arrived at a stream or channel.
@@ -67,9 +78,15 @@ class Sealing:
             live: Whether it has just been sent, if it is not a repetition.
 
         Raises:
-            UndecodableMessage: it is not one.
-            SignatureRefused: signatures are required here, and its is not right.
+            UndecodableMessage: it is not one, or is larger than this bus carries: who sent it was
+                told of another limit.
+            SignatureRefused: its signature is not right, and has to be here.
         """
+        if len(raw) > self._most_message_bytes:
+            raise UndecodableMessage(
+                f"a message of {len(raw):,} bytes is larger than the {self._most_message_bytes:,} "
+                "this bus carries (most_message_bytes)"
+            )
         envelope = unwrap(raw)
         if self.signing is not None:
             self.signing.verify(envelope, destination, live=live)

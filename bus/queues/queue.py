@@ -238,9 +238,8 @@ class Queue(Upkeep, Generic[T]):
             self._inlet.admission.check_key(key)
         if not self._announced:
             await self._announce()
-        await schedule.keep(
-            self._bus.link, self._keys, name, cron, body, tz=tz, key=key, sender=self._sender
-        )
+        envelope = self._bus.wrap_schedule(self.base, body, sender=self._sender)
+        await schedule.keep(self._bus.link, self._keys, name, cron, envelope, tz=tz, key=key)
 
     async def unschedule(self, name: str) -> bool:
         """Forget a schedule; return whether there was one."""

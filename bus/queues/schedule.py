@@ -3,9 +3,11 @@
 A queue's schedules are kept in Redis. Whoever of its live consumers finds one due puts its message
 and moves it on to its next slot, in one script: of several that try, one succeeds. A slot that
 passed while no consumer lived, or Redis was away, is put when there is one again: late, and once
-however many slots were missed. Times are the server's.
+however many slots were missed. Times are the server's. The messages are in the name of who stated
+the schedule, and signed by it (`messages.signing`).
 """
 
+import time
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -16,7 +18,7 @@ from cronsim import CronSim, CronSimError
 from bus.arguments import text
 from bus.errors import InvalidSchedule
 from bus.keys import QueueKeys
-from bus.messages.envelope import unwrap, wrap
+from bus.messages.envelope import Envelope, encode, new_id
 from bus.servers.link import Link
 from bus.servers.script import Script
 from bus.telemetry import Destination
@@ -62,6 +64,7 @@ class _Stored(msgspec.Struct, array_like=True, frozen=True):
     body: msgspec.Raw
     key: str | None = None
     trace: str | None = None
+    signature: bytes | None = None
 
 
 def next_slot(cron: str, tz: str, after: float) -> float | None:
@@ -99,22 +102,28 @@ async def keep(
     keys: QueueKeys,
     name: str,
     cron: str,
-    body: object,
+    envelope: Envelope,
     *,
     tz: str,
     key: str | None,
-    sender: str,
 ) -> None:
-    """Store a schedule; see `Queue.schedule`."""
+    """Store a schedule of messages like `envelope`; see `Queue.schedule`."""
     cron = " ".join(text("cron", cron).split())
     text("tz", tz)
     seconds, micros = await link.retrying(lambda: link.call("TIME", key=keys.stream))
     first = next_slot(cron, tz, int(seconds) + int(micros) / 1e6)
     if first is None:
         raise InvalidSchedule(f"{cron!a} has no slot in the years to come")
-    envelope = unwrap(wrap(body, sender=sender)[1])
-    trace = link.telemetry.traceparent()
-    stored = _Stored(cron, tz, envelope.type, sender, envelope.body, key, trace)
+    stored = _Stored(
+        cron,
+        tz,
+        envelope.type,
+        envelope.sender,
+        envelope.body,
+        key,
+        link.telemetry.traceparent(),
+        envelope.signature,
+    )
     await link.run(
         _SCHEDULE,
         [keys.schedules, keys.scheduled],
@@ -174,10 +183,16 @@ async def fire(link: Link, keys: QueueKeys, due: "DueSchedule", to: Destination)
         return False
     telemetry = link.telemetry
     with telemetry.sending(to, link=stored.trace or "") as sending:
-        message_id, message = wrap(
-            stored.body, sender=stored.sender, type=stored.type, trace=telemetry.traceparent()
+        envelope = Envelope(
+            new_id(),
+            stored.type,
+            stored.sender,
+            time.time(),
+            stored.body,
+            trace=telemetry.traceparent(),
+            signature=stored.signature,
         )
-        sending.message(message_id)
+        sending.message(envelope.id)
         put = await link.run(
             _FIRE,
             [keys.schedules, keys.scheduled, keys.stream, keys.counts, keys.lanes],
@@ -186,7 +201,7 @@ async def fire(link: Link, keys: QueueKeys, due: "DueSchedule", to: Destination)
                 due.value,
                 due.slot,
                 "" if following is None else int(following * 1000),
-                message,
+                encode(envelope),
                 stored.key or "",
                 keys.lane,
             ],

@@ -179,4 +179,6 @@ async def gathering(
 
 
 def _expecting(bus: "Bus", answers: Gathering[Any], message_id: str, agent: str) -> Any:
-    return bus.mailbox.expecting(message_id, lambda envelope: answers.take(agent, envelope))
+    return bus.mailbox.expecting(
+        message_id, lambda envelope: answers.take(agent, envelope), by=agent
+    )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from bus.errors import UndecodableMessage
+from bus.errors import SignatureRefused, UndecodableMessage
 from bus.messages.envelope import Envelope
 from bus.telemetry.journal import Journal
 
@@ -29,7 +29,7 @@ class Mailbox:
         self._bus = bus
         self.channel = bus.keys.instance(bus.instance)
         self.refused = 0
-        self._replies: dict[str, Callable[[Envelope], None]] = {}
+        self._replies: dict[str, tuple[Callable[[Envelope], None], str | None]] = {}
         self._waiters: dict[str, anyio.Event] = {}
         self._open = False
         self._opening = anyio.Lock()
@@ -49,9 +49,15 @@ class Mailbox:
         return True
 
     @contextmanager
-    def expecting(self, message_id: str, take: Callable[[Envelope], None]) -> Iterator[None]:
-        """Call `take` with the replies to the message `message_id` while the context lasts."""
-        self._replies[message_id] = take
+    def expecting(
+        self, message_id: str, take: Callable[[Envelope], None], *, by: str | None = None
+    ) -> Iterator[None]:
+        """Call `take` with the replies to the message `message_id` while the context lasts.
+
+        Args:
+            by: Who was asked. Where this bus signs, another's reply is refused. None: anybody.
+        """
+        self._replies[message_id] = (take, by)
         try:
             yield
         finally:
@@ -75,6 +81,11 @@ class Mailbox:
             return
         try:
             envelope = self._bus.unwrap(self.channel, payload, live=True)
+            take, by = self._replies.get(envelope.id, (None, None))
+            if by is not None and self._bus.signing is not None and envelope.sender != by:
+                raise SignatureRefused(
+                    f"{ascii(envelope.sender)[:80]} answers a request to {by}, and is not asked"
+                )
         except UndecodableMessage as error:
             self.refused += 1
             # Doubling: a channel full of garbage must not fill the log as well.
@@ -86,7 +97,6 @@ class Mailbox:
                     error=error,
                 )
             return
-        take = self._replies.get(envelope.id)
         if take is not None:
             take(envelope)
 

@@ -67,8 +67,13 @@ async def request(
     timeout: float | None,
     inherit: bool = True,
     to: str,
+    by: str | None = None,
 ) -> R:
     """Put `body` into `queue` and wait for the reply.
+
+    Args:
+        to: Who is asked, in words.
+        by: The agent that is asked, if it is one: where this bus signs, another's reply is refused.
 
     Raises:
         RequestTimeout: none came within `timeout` seconds.
@@ -91,7 +96,7 @@ async def request(
                 queue.base, body, sender=sender, reply_to=bus.mailbox.channel, deadline=deadline
             )
             requesting.message(message_id)
-            with bus.mailbox.expecting(message_id, take):
+            with bus.mailbox.expecting(message_id, take, by=by):
                 try:
                     await queue.put_message(message)
                     await arrived.wait()

@@ -97,6 +97,20 @@ class Cluster:
             await self._look.get()
         return list(self._owners)
 
+    async def replicas(self) -> list[Node]:
+        found: dict[Endpoint, None] = {}
+        for node in await self.nodes():
+            # Each is asked: of the replicas of others a node may not have heard yet. (CLUSTER SLOTS
+            # leaves out those that have nothing yet.)
+            connection = await node.connection()
+            told: bytes = await reply(connection, b"CLUSTER", b"NODES", timeout=ANSWER)
+            for line in told.decode().splitlines():
+                place, flags = line.split()[1:3]
+                if "slave" in flags and "fail" not in flags and "handshake" not in flags:
+                    host, _, port = place.partition("@")[0].rpartition(":")
+                    found[Endpoint(host or node.endpoint.host, int(port))] = None
+        return [self._node(endpoint) for endpoint in found]
+
     def known(self) -> list[Node]:
         return list(self._owners)
 

@@ -159,9 +159,9 @@ class Connections:
         self._connector.running()
         return await self._route.locate(key)
 
-    async def _nodes(self) -> list[Node]:
+    async def _nodes(self, *, replicas: bool = False) -> list[Node]:
         self._connector.running()
-        return await self._route.nodes()
+        return await self._route.nodes() + (await self._route.replicas() if replicas else [])
 
     async def ask(
         self,

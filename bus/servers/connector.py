@@ -99,7 +99,9 @@ class Connector:
             raise BusUnavailable("the bus is closed: use it inside `async with Bus.connect()`")
         return self.tasks
 
-    async def open(self, endpoint: Endpoint, *, to_sentinel: bool = False) -> Opened:
+    async def open(
+        self, endpoint: Endpoint, *, to_sentinel: bool = False, replica: bool = False
+    ) -> Opened:
         """Connect to `endpoint`. Raises one of `TRANSIENT` when that fails.
 
         Raises:
@@ -121,7 +123,7 @@ class Connector:
                 "another program's port?"
             ) from error
         try:
-            self._check(opened, endpoint, to_sentinel)
+            self._check(opened, endpoint, to_sentinel, replica)
         except BaseException:
             opened.connection.invalidate("not of use")
             raise
@@ -165,7 +167,7 @@ class Connector:
             version = VALKEY_IS
         return Opened(connection, facts["server"], release, version, facts["mode"], facts["role"])
 
-    def _check(self, opened: Opened, endpoint: Endpoint, to_sentinel: bool) -> None:
+    def _check(self, opened: Opened, endpoint: Endpoint, to_sentinel: bool, replica: bool) -> None:
         where = self._where(endpoint)
         if opened.version < OLDEST:
             raise self._too_old(endpoint, opened.release)
@@ -183,7 +185,8 @@ class Connector:
             )
         if kind == "cluster" and opened.mode == "standalone":
             raise UnsupportedServer(f"{where} is not a node of a Cluster: write redis://host:port")
-        if kind == "sentinel" and not to_sentinel and opened.role != "master":
+        primary = to_sentinel or replica or opened.role == "master"
+        if kind == "sentinel" and not primary:
             raise NotReady(f"{endpoint}, named by a sentinel, is not the primary (any more)")
 
     def refused(self, error: RedisError) -> ServerRefused:
@@ -264,6 +267,9 @@ async def reply(
     except TimeoutError:
         connection.invalidate("no reply in time")
         raise
+    except anyio.EndOfStream as error:
+        # What the driver is told where TLS ends while it sends, and passes on as it is.
+        raise ConnectionError("it broke off") from error
     except ResponseError as error:
         error_now = passing(error)
         if isinstance(error_now, DEMOTED):

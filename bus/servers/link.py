@@ -74,13 +74,18 @@ class Link(Connections):
             key_of(command, args) if key is None else key, command.encode(), *args, timeout=timeout
         )
 
-    async def everywhere(self, command: str, *args: Argument) -> list[Any]:
+    async def everywhere(self, command: str, *args: Argument, replicas: bool = False) -> list[Any]:
         """Send one command to every server that takes writes; return their replies.
 
-        Raises as `call` does, where one of them fails.
+        Args:
+            replicas: Whether to send it to their replicas as well: those of a Cluster, and those
+                that sentinels know. What is not replicated (users, settings) has to be there
+                before one of them takes over.
+
+        Raises as `call` does, where one of them fails; others may have done it by then.
         """
         replies = []
-        for node in await self._nodes():
+        for node in await self._nodes(replicas=replicas):
             try:
                 connection = await node.connection()
                 replies.append(

@@ -60,6 +60,21 @@ class Sentinels:
     async def nodes(self) -> list[Node]:
         return [(await self.locate(None)).node]
 
+    async def replicas(self) -> list[Node]:
+        errors: list[Exception] = []
+        for sentinel in self._sentinels:
+            try:
+                connection = await sentinel.connection()
+                rows: Any = await reply(
+                    connection, b"SENTINEL", b"REPLICAS", self._service, timeout=ANSWER
+                )
+            except (*TRANSIENT, BusError) as error:
+                errors.append(error)
+                continue
+            there = [_endpoint(row) for row in rows if b"down" not in _facts(row)[b"flags"]]
+            return [Node(self._connector, place, replica=True) for place in there]
+        raise errors[0]
+
     def known(self) -> list[Node]:
         return [self._primary] if self._primary is not None else []
 
@@ -139,7 +154,13 @@ class Sentinels:
                 f"the sentinel at {sentinel.endpoint} knows no service {self._service}: name the "
                 "one of its `sentinel monitor` line in the URL"
             ) from error
-        if not isinstance(said, dict):
-            said = dict(zip(said[::2], said[1::2], strict=False))
-        endpoint = Endpoint(said[b"ip"].decode(), int(said[b"port"]))
-        return int(said.get(b"config-epoch", 0)), endpoint
+        return int(_facts(said).get(b"config-epoch", 0)), _endpoint(said)
+
+
+def _facts(said: Any) -> dict[bytes, bytes]:
+    return said if isinstance(said, dict) else dict(zip(said[::2], said[1::2], strict=False))
+
+
+def _endpoint(said: Any) -> Endpoint:
+    facts = _facts(said)
+    return Endpoint(facts[b"ip"].decode(), int(facts[b"port"]))

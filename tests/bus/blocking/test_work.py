@@ -141,9 +141,9 @@ def test_what_ends_a_handler_s_thread_ends_the_worker(bus: Bus) -> None:
     assert caught.value.code == 3
     with queue.consume("workers") as deliveries, deliveries.receive(timeout=1) as delivery:
         assert delivery.body == 1  # it went back at once
-    for wrong in ({"concurrency": 0}, {"drain": -1.0}):
-        with pytest.raises(ValueError, match="concurrency is 0"):
-            queue.work("workers", handle, **wrong)  # type: ignore[arg-type]
+    for name, wrong in (("concurrency", 0), ("drain", -1.0)):
+        with pytest.raises(ValueError, match=f"{name} is {wrong}"):
+            queue.work("workers", handle, **{name: wrong})  # type: ignore[arg-type]
 
 
 def test_a_handler_that_takes_too_long_has_failed_and_can_know(bus: Bus) -> None:
