@@ -20,7 +20,6 @@ topics. At most once, as all of pub/sub: between its nodes a Cluster carries mes
 where that fails. So a feed by pattern notes a gap also where the Cluster's masters have changed.
 """
 
-import logging
 import re
 from collections.abc import Iterable
 from typing import Any, Final
@@ -32,8 +31,9 @@ from bus.errors import BusError
 from bus.keys import Keys
 from bus.servers.link import AWAY, Link
 from bus.servers.script import Script
+from bus.telemetry.journal import Journal
 
-log = logging.getLogger("argentbus.topic")
+log = Journal("argentbus.topic")
 
 _LISTEN: Final = Script("topics/listen")
 
@@ -124,7 +124,7 @@ class Patterns:
             # From when it was asked for: what is noted later may not be in it.
             self._trusted_until = asked_at + TRUST
         except (*AWAY, BusError) as error:
-            log.debug("which patterns are listened by is not known: %s", error)
+            log.debug("which patterns are listened by is not known", error=error)
             self._assumed = True
             self._trusted_until = anyio.current_time() + TRUST
         finally:

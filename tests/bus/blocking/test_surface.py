@@ -15,6 +15,7 @@ INSIDE = {
     "Bus": {
         "publish": "of encoded messages, for the nouns",
         "wrap": "for the nouns",
+        "wrap_schedule": "for queues",
         "unwrap": "for the nouns",
         "check_size": "for the nouns",
         "new_consumer_name": "for consumers",
