@@ -28,6 +28,14 @@ plans = st.one_of(
     st.tuples(st.sampled_from(["file", "take out"]), _numbers, _numbers),
 )
 
+#: How most histories begin.
+FIRST: list[tuple[Any, ...]] = [
+    ("create category", "one"),
+    ("create category", "two"),
+    ("file", 0, 0),
+    ("file", 0, 3),
+]
+
 
 def command(n: int, plan: Sequence[Any]) -> Command | None:
     now = moment(n)

@@ -29,6 +29,13 @@ plans = st.one_of(
     st.tuples(st.just("do not mention"), _numbers, _numbers),
 )
 
+#: How most histories begin.
+FIRST: list[tuple[Any, ...]] = [
+    ("create entity", "Ann"),
+    ("create entity", "Bob"),
+    *(("mention", item, which, "mentioned") for item in (0, 1) for which in (0, 3)),
+]
+
 
 def command(n: int, plan: Sequence[Any]) -> Command | None:
     now = moment(n)

@@ -19,6 +19,9 @@ plans = st.one_of(
     st.tuples(st.just("delete resource"), _numbers),
 )
 
+#: How most histories begin.
+FIRST: list[tuple[Any, ...]] = [("create resource",)]
+
 
 def command(n: int, plan: Sequence[Any]) -> Command | None:
     now = moment(n)
