@@ -207,6 +207,33 @@ async def test_shared_is_what_others_share(storage: DatabaseAdapter) -> None:
     assert await memory.search_shared("pear") == []
 
 
+async def test_what_others_file_and_whom_they_know_is_no_way_to_their_items(
+    storage: DatabaseAdapter,
+) -> None:
+    theirs = storage.scoped("a").memory
+    item = await theirs.create_item(summary="apple", memory_type="event", visibility="public")
+    category = await theirs.create_category("fruit")
+    await theirs.link_category(item.id, category.id)
+    ids = {}
+    for visibility in ("private", "public"):
+        entity = await theirs.create_entity(f"tree {visibility}", visibility=visibility)
+        await theirs.link_entity(item.id, entity.id)
+        ids[visibility] = entity.id
+    cases: list[tuple[dict[str, Any], bool]] = [
+        ({"category": "fruit"}, False),
+        ({"category_id": category.id}, False),
+        ({"entity": "tree private"}, False),
+        ({"entity_id": ids["private"]}, False),
+        ({"entity": "tree public"}, True),
+        ({"entity_id": ids["public"]}, True),
+    ]
+    for filters, seen in cases:
+        for agent, expected in (("a", True), ("b", seen)):
+            memory = storage.scoped(agent).memory
+            assert (await memory.list_items(**filters) == [item]) is expected, (agent, filters)
+            assert bool(await memory.search("apple", **filters)) is expected, (agent, filters)
+
+
 @pytest.fixture
 def name(postgres_server: PostgresServer) -> Iterator[str]:
     """A PostgreSQL database of three dimensions."""

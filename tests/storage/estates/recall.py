@@ -7,7 +7,7 @@ from storage.adapter import DatabaseAdapter
 from storage.memory import SearchHit
 from storage.parts import Scoped
 from tests.storage.backends import Raw
-from tests.storage.estates import SHARED, VISIBILITIES, Read, seen
+from tests.storage.estates import SHARED, Read, seen
 
 
 async def fill(storage: DatabaseAdapter, raw: Raw) -> None:
@@ -17,25 +17,11 @@ async def fill(storage: DatabaseAdapter, raw: Raw) -> None:
 async def _hits(view: Scoped) -> set[str]:
     memory = view.memory
     apple: list[float] = [1, 0, 0]
-    found = _ids(await memory.search("apple", embedding=apple, limit=100))
-    for others in (
-        await memory.search("apple", limit=100),
-        await memory.search_by_keyword("apple", limit=100),
-        await memory.search_by_vector(apple, limit=100),
-        await memory.search_items("apple", embedding=apple, limit=100, rank="salience"),
-        await memory.search("apple", limit=100, rank="identity"),
-    ):
-        assert _ids(others) == found
-    if view.memory.agent == "a":
-        assert await memory.search_shared("apple", limit=100) == []
-    elif view.memory.agent:
-        assert _ids(await memory.search_shared("apple", limit=100)) == found
-    # By what is filed under a's own category, by what mentions a's own entity: nobody else's way.
-    for filters in ({"category": "fruit"}, {"category_id": "fruit"}, {"entity": "tree private"}):
-        wanted = {*VISIBILITIES} if view.memory.agent in {"a", ""} else set()
-        assert _ids(await memory.search("apple", limit=100, **filters)) == wanted  # type: ignore[arg-type]
-    mentions = {item.id for one in found for item in await memory.items_of_entity(one)}
-    assert mentions == found
+    found = _ids(await memory.search("apple", embedding=apple, rank="identity", limit=100))
+    assert _ids(await memory.search_by_vector(apple, limit=100)) == found
+    assert _ids(await memory.search_by_keyword("apple", limit=100)) == found
+    shared = await memory.search_shared("apple", limit=100)
+    assert _ids(shared) == (set() if memory.agent == "a" else found - {"private"})
     return found
 
 
