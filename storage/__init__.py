@@ -16,21 +16,27 @@ from .errors import (
 )
 from .factory import open_storage
 from .memory import SearchHit
+from .model.categories import Category
+from .model.entities import Entity
 from .model.items import MemoryItem
+from .model.resources import Resource
 from .model.tasks import Task
 from .parts import Scoped
 
 __all__ = [
     "ApplyResult",
+    "Category",
     "CommandRefused",
     "ConfigurationError",
     "DatabaseUnavailable",
+    "Entity",
     "FenceRefused",
     "InvalidValue",
     "MemoryItem",
     "NotFound",
     "NotSupported",
     "Position",
+    "Resource",
     "SchemaMismatch",
     "Scoped",
     "SearchHit",

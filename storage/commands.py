@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from .errors import InvalidValue
-from .model import items, tasks, values
+from .model import categories, entities, items, resources, tasks, values
 from .model.command import Command
 
 __all__ = ["DIMENSIONS", "TYPES", "Command", "checked"]
@@ -12,7 +12,15 @@ __all__ = ["DIMENSIONS", "TYPES", "Command", "checked"]
 DIMENSIONS: Final = 768
 
 TYPES: Final[dict[str, Any]] = {
-    kind.__name__: kind for module in (items, tasks) for kind in module.COMMANDS
+    kind.__name__: kind
+    for module in (
+        items,
+        resources,
+        categories,
+        entities,
+        tasks,
+    )
+    for kind in module.COMMANDS
 }
 
 

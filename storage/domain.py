@@ -112,13 +112,13 @@ class Writes:
         self._spelling = database.spelling
 
     def ways(self) -> Mapping[type[Command], Way]:
-        """How each kind of this part's commands is applied.
+        """How each kind of this part's commands is applied; none, where it is only read.
 
         Raises, when it is done:
             Violation: a rule of the database.
             NotFound: what it is about is not there, or not the agent's.
         """
-        raise NotImplementedError
+        return {}
 
     async def _change(
         self,

@@ -2,14 +2,24 @@
 
 from typing import Any, Final
 
-from .domain import Part, Port
+from .domain import Part, Port, Writes
 from .memory import Memory
+from .memory.categories import CategoryReads, CategoryWrites
+from .memory.entities import EntityReads, EntityWrites
 from .memory.items import ItemReads, ItemWrites
+from .memory.recall import RecallReads
+from .memory.resources import ResourceReads, ResourceWrites
+from .memory.totals import TotalReads
 from .tasks import Tasks
 from .tasks.tasks import TaskReads, TaskWrites
 
 PARTS: Final = (
     Part("items", ItemReads, ItemWrites),
+    Part("recall", RecallReads, Writes),
+    Part("resources", ResourceReads, ResourceWrites),
+    Part("categories", CategoryReads, CategoryWrites),
+    Part("entities", EntityReads, EntityWrites),
+    Part("totals", TotalReads, Writes),
     Part("tasks", TaskReads, TaskWrites),
 )
 

@@ -92,6 +92,22 @@ class UpdateItem(Command, frozen=True, kw_only=True, tag=True):
         return self
 
 
+class EmbedItem(Command, frozen=True, kw_only=True, tag=True):
+    """Give an item of the agent's own its embedding, or take it away."""
+
+    area = "memory"
+
+    agent_id: str
+    item_id: str
+    embedding: bytes | None
+    at: datetime
+
+    def checked(self, dimensions: int) -> Self:
+        check_target("item_id", self.item_id, self.at)
+        values.check_packed("embedding", self.embedding, dimensions)
+        return self
+
+
 class ReinforceItem(Command, frozen=True, kw_only=True, tag=True):
     """Count a fact once more."""
 
@@ -119,7 +135,7 @@ class DeleteItem(Command, frozen=True, kw_only=True, tag=True):
         return self
 
 
-COMMANDS: Final = (CreateItem, UpdateItem, ReinforceItem, DeleteItem)
+COMMANDS: Final = (CreateItem, UpdateItem, EmbedItem, ReinforceItem, DeleteItem)
 
 #: Columns that `UpdateItem` may change.
 CHANGEABLE: Final = (

@@ -81,7 +81,7 @@ class PgTransaction:
         try:
             yield
         except Exception:
-            if not self._connection.is_closed():
+            if _is_open(self._connection):
                 with self._database.translated():
                     await self._connection.execute("ROLLBACK TO here; RELEASE here")
             raise
@@ -262,6 +262,14 @@ async def _prepare(connection: Any) -> None:
 
 async def _nothing_to_reset(_connection: Any) -> None:
     """Transactions leave nothing behind."""
+
+
+def _is_open(connection: Any) -> bool:
+    """Whether it is: the pool has taken back one that broke, which then answers nothing."""
+    try:
+        return not connection.is_closed()
+    except asyncpg.InterfaceError:
+        return False
 
 
 async def _undo(connection: Any) -> None:

@@ -9,7 +9,10 @@ from typing import Any, Final, Protocol
 import asyncpg
 
 from storage.adapter import DatabaseAdapter
+from storage.model.categories import Category, ItemCategory
+from storage.model.entities import Entity, ItemEntity
 from storage.model.items import MemoryItem
+from storage.model.resources import Resource
 from storage.model.tasks import Task
 from storage.postgres.adapter import PgAdapter
 from storage.postgres.spelling import PgSpelling, vector_out
@@ -18,7 +21,15 @@ from storage.sqlite.adapter import SQLiteAdapter
 from storage.sqlite.spelling import SQLiteSpelling
 
 #: What agents fill, parents first.
-TABLES: Final[dict[str, Any]] = {"memory_items": MemoryItem, "tasks": Task}
+TABLES: Final[dict[str, Any]] = {
+    "resources": Resource,
+    "memory_items": MemoryItem,
+    "categories": Category,
+    "item_categories": ItemCategory,
+    "entities": Entity,
+    "item_entities": ItemEntity,
+    "tasks": Task,
+}
 
 #: On which the conformance suite runs.
 BACKENDS: Final = ("sqlite", "postgres")

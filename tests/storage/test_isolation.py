@@ -21,12 +21,31 @@ from storage.postgres.catalog import APP_ROLE, OPERATOR_ROLE, SCHEMA_ROLE, SIDEC
 from tests.pgbouncer import pgbouncer, through
 from tests.postgres import PostgresServer
 from tests.storage.backends import Raw, RawPostgres
-from tests.storage.estates import AGENTS, Read, Shown, items, people, tasks
+from tests.storage.estates import (
+    AGENTS,
+    Read,
+    Shown,
+    categories,
+    entities,
+    items,
+    people,
+    recall,
+    resources,
+    tasks,
+)
 from tests.storage.test_apply import at, create
 
 pytestmark = pytest.mark.anyio
 
-ESTATES = (people, items, tasks)
+ESTATES = (
+    people,
+    items,
+    resources,
+    categories,
+    entities,
+    recall,
+    tasks,
+)
 READS: dict[tuple[str, str], Read] = {}
 SQL: dict[str, Shown] = {}
 for estate in ESTATES:
@@ -71,11 +90,6 @@ async def test_a_team_counts_from_joining_to_leaving(storage: DatabaseAdapter, r
 
 #: Tables that no part of storage fills yet.
 UNFILLED = {
-    "resources",
-    "categories",
-    "item_categories",
-    "entities",
-    "item_entities",
     "reflections",
     "lessons",
     "live_candidates",
