@@ -15,25 +15,40 @@ from .errors import (
     WritesLost,
 )
 from .factory import open_storage
-from .memory import SearchHit
+from .feedback import Judgement
+from .memory import LessonHit, SearchHit
+from .model.candidates import Candidate
+from .model.feedback import Feedback
 from .model.items import MemoryItem
+from .model.lessons import Lesson
+from .model.observations import Observation
+from .model.reflections import Reflection
+from .model.sessions import Session
 from .model.tasks import Task
 from .parts import Scoped
 
 __all__ = [
     "ApplyResult",
+    "Candidate",
     "CommandRefused",
     "ConfigurationError",
     "DatabaseUnavailable",
+    "Feedback",
     "FenceRefused",
     "InvalidValue",
+    "Judgement",
+    "Lesson",
+    "LessonHit",
     "MemoryItem",
     "NotFound",
     "NotSupported",
+    "Observation",
     "Position",
+    "Reflection",
     "SchemaMismatch",
     "Scoped",
     "SearchHit",
+    "Session",
     "Statistics",
     "StorageAdapter",
     "StorageConfig",

@@ -1,9 +1,17 @@
 """Memory: what agents know."""
 
+from .candidates import Candidates
 from .items import Items, SearchHit
+from .lessons import LessonHit, Lessons
+from .reflections import Reflections
 
-__all__ = ["Memory", "SearchHit"]
+__all__ = ["LessonHit", "Memory", "SearchHit"]
 
 
-class Memory(Items):
+class Memory(
+    Items,
+    Reflections,
+    Lessons,
+    Candidates,
+):
     """What one agent may do with its memory."""
