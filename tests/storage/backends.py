@@ -9,7 +9,13 @@ from typing import Any, Final, Protocol
 import asyncpg
 
 from storage.adapter import DatabaseAdapter
+from storage.model.candidates import Candidate
+from storage.model.feedback import Feedback
 from storage.model.items import MemoryItem
+from storage.model.lessons import Lesson
+from storage.model.observations import Observation
+from storage.model.reflections import Reflection
+from storage.model.sessions import Session
 from storage.model.tasks import Task
 from storage.postgres.adapter import PgAdapter
 from storage.postgres.spelling import PgSpelling, vector_out
@@ -18,7 +24,16 @@ from storage.sqlite.adapter import SQLiteAdapter
 from storage.sqlite.spelling import SQLiteSpelling
 
 #: What agents fill, parents first.
-TABLES: Final[dict[str, Any]] = {"memory_items": MemoryItem, "tasks": Task}
+TABLES: Final[dict[str, Any]] = {
+    "memory_items": MemoryItem,
+    "reflections": Reflection,
+    "lessons": Lesson,
+    "live_candidates": Candidate,
+    "model_feedback": Feedback,
+    "sessions": Session,
+    "observations": Observation,
+    "tasks": Task,
+}
 
 #: On which the conformance suite runs.
 BACKENDS: Final = ("sqlite", "postgres")

@@ -21,12 +21,24 @@ from storage.postgres.catalog import APP_ROLE, OPERATOR_ROLE, SCHEMA_ROLE, SIDEC
 from tests.pgbouncer import pgbouncer, through
 from tests.postgres import PostgresServer
 from tests.storage.backends import Raw, RawPostgres
-from tests.storage.estates import AGENTS, Read, Shown, items, people, tasks
+from tests.storage.estates import (
+    AGENTS,
+    Read,
+    Shown,
+    candidates,
+    feedback,
+    items,
+    lessons,
+    people,
+    reflections,
+    sessions,
+    tasks,
+)
 from tests.storage.test_apply import at, create
 
 pytestmark = pytest.mark.anyio
 
-ESTATES = (people, items, tasks)
+ESTATES = (people, items, reflections, lessons, candidates, feedback, sessions, tasks)
 READS: dict[tuple[str, str], Read] = {}
 SQL: dict[str, Shown] = {}
 for estate in ESTATES:
@@ -76,18 +88,12 @@ UNFILLED = {
     "item_categories",
     "entities",
     "item_entities",
-    "reflections",
-    "lessons",
-    "live_candidates",
-    "model_feedback",
     "task_history",
     "knowledge_collections",
     "knowledge_collection_grants",
     "knowledge_chunks",
     "shared_knowledge",
     "knowledge_endorsements",
-    "sessions",
-    "observations",
     "service_keys",
     "auth_credentials",
     "secret_uses",
