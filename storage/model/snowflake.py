@@ -8,8 +8,8 @@ them has to make do with that (see `storage.sessions.observations`).
 """
 
 import secrets
-import time
 from threading import Lock
+from time import time_ns
 from typing import Final
 
 #: Greatest id.
@@ -25,7 +25,7 @@ def new_id() -> int:
     """An id greater than all that this process has made."""
     global _last  # noqa: PLW0603 (what grows within a process is the process's)
     with _lock:
-        now = time.time_ns() // 1_000_000
+        now = time_ns() // 1_000_000
         if now > _last >> _BITS:
             _last = now << _BITS | secrets.randbits(_BITS - 1)
         else:
