@@ -13,7 +13,7 @@ from storage.memory import Memory
 from storage.model.candidates import ExpireCandidates, PromoteCandidate
 from tests.storage.backends import Raw, opened
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.kept_database]
 
 START = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -12,7 +12,7 @@ from storage.adapter import DatabaseAdapter
 from storage.feedback import ModelFeedback
 from storage.model.feedback import MOST, RecordFeedback
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.kept_database]
 
 START = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 HOUR = timedelta(hours=1)

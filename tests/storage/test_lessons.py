@@ -11,7 +11,7 @@ from storage.memory import Memory
 from storage.model.lessons import DecayLesson, DecayLessons, ReinforceLesson
 from tests.storage.backends import Raw
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.kept_database]
 
 START = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 HOUR = timedelta(hours=1)

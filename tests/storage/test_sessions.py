@@ -17,7 +17,7 @@ from storage.model.sessions import CloseSession, TouchSession
 from storage.sessions import Sessions
 from tests.storage.backends import Raw, opened
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.kept_database]
 
 START = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 HOUR = timedelta(hours=1)
