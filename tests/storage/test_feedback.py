@@ -159,6 +159,7 @@ async def test_statistics_are_those_of_the_calls(storage: DatabaseAdapter) -> No
     assert await feedback.statistics(by=["tier", "model"], **span) == expected
     [whole] = await feedback.statistics(by=["session_type"])
     assert (whole.session_type, whole.model, whole.count) == ("chat", None, 120)
+    assert whole.p95_duration_ms == sorted(call.duration_ms for call in calls)[113]
     assert [one.count for one in await storage.operator().feedback.statistics(by=["provider"])] == [
         *(1, 120)
     ]
