@@ -48,7 +48,8 @@ async def fresh(
         name = next(names) if backend == "postgres" else ""
         async with opened(backend, Path(directory) / "memory.db", server, name) as (storage, raw):
             if name:
-                await raw.query(f"TRUNCATE {', '.join(TABLES)}, positions CASCADE")
+                for table in (*TABLES, "positions"):  # quicker than TRUNCATE, as they are small
+                    await raw.query(f"DELETE FROM {table}")
             yield storage, raw
 
 
