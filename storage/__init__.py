@@ -15,31 +15,46 @@ from .errors import (
     WritesLost,
 )
 from .factory import open_storage
-from .memory import SearchHit
+from .feedback import Judgement
+from .memory import LessonHit, SearchHit
+from .model.candidates import Candidate
 from .model.categories import Category
 from .model.entities import Entity
+from .model.feedback import Feedback
 from .model.items import MemoryItem
+from .model.lessons import Lesson
+from .model.observations import Observation
+from .model.reflections import Reflection
 from .model.resources import Resource
+from .model.sessions import Session
 from .model.tasks import Task
 from .parts import Scoped
 
 __all__ = [
     "ApplyResult",
+    "Candidate",
     "Category",
     "CommandRefused",
     "ConfigurationError",
     "DatabaseUnavailable",
     "Entity",
+    "Feedback",
     "FenceRefused",
     "InvalidValue",
+    "Judgement",
+    "Lesson",
+    "LessonHit",
     "MemoryItem",
     "NotFound",
     "NotSupported",
+    "Observation",
     "Position",
+    "Reflection",
     "Resource",
     "SchemaMismatch",
     "Scoped",
     "SearchHit",
+    "Session",
     "Statistics",
     "StorageAdapter",
     "StorageConfig",

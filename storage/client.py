@@ -47,6 +47,8 @@ class StorageClient(Scoped):
 
     Attributes:
         memory: What it knows.
+        feedback: How models did for it.
+        sessions: Its conversations, and what happened in them.
         tasks: Its tasks.
     """
 

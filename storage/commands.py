@@ -3,7 +3,20 @@
 from typing import Any, Final
 
 from .errors import InvalidValue
-from .model import categories, entities, items, resources, tasks, values
+from .model import (
+    candidates,
+    categories,
+    entities,
+    feedback,
+    items,
+    lessons,
+    observations,
+    reflections,
+    resources,
+    sessions,
+    tasks,
+    values,
+)
 from .model.command import Command
 
 __all__ = ["DIMENSIONS", "TYPES", "Command", "checked"]
@@ -11,16 +24,22 @@ __all__ = ["DIMENSIONS", "TYPES", "Command", "checked"]
 #: Dimensions of an embedding, unless a storage is set up for others: nomic-embed-text's.
 DIMENSIONS: Final = 768
 
+_MODULES: Final[Any] = (
+    items,
+    resources,
+    categories,
+    entities,
+    reflections,
+    lessons,
+    candidates,
+    feedback,
+    sessions,
+    observations,
+    tasks,
+)
+
 TYPES: Final[dict[str, Any]] = {
-    kind.__name__: kind
-    for module in (
-        items,
-        resources,
-        categories,
-        entities,
-        tasks,
-    )
-    for kind in module.COMMANDS
+    kind.__name__: kind for module in _MODULES for kind in module.COMMANDS
 }
 
 

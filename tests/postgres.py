@@ -66,6 +66,19 @@ async def execute(url: str, sql: str) -> None:
         await connection.close()
 
 
+async def empty(url: str) -> None:
+    """Delete what agents and the sidecar have written: quicker than a new database."""
+    connection = await asyncpg.connect(url)
+    try:
+        tables = await connection.fetch(
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'public' "
+            "AND tablename <> 'schema_migrations'"
+        )
+        await connection.execute("; ".join(f"DELETE FROM {row[0]}" for row in tables))
+    finally:
+        await connection.close()
+
+
 def renamed(url: str, database: str) -> str:
     """The URL of another database of the same server."""
     return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))

@@ -9,10 +9,16 @@ from typing import Any, Final, Protocol
 import asyncpg
 
 from storage.adapter import DatabaseAdapter
+from storage.model.candidates import Candidate
 from storage.model.categories import Category, ItemCategory
 from storage.model.entities import Entity, ItemEntity
+from storage.model.feedback import Feedback
 from storage.model.items import MemoryItem
+from storage.model.lessons import Lesson
+from storage.model.observations import Observation
+from storage.model.reflections import Reflection
 from storage.model.resources import Resource
+from storage.model.sessions import Session
 from storage.model.tasks import Task
 from storage.postgres.adapter import PgAdapter
 from storage.postgres.spelling import PgSpelling, vector_out
@@ -28,6 +34,12 @@ TABLES: Final[dict[str, Any]] = {
     "item_categories": ItemCategory,
     "entities": Entity,
     "item_entities": ItemEntity,
+    "reflections": Reflection,
+    "lessons": Lesson,
+    "live_candidates": Candidate,
+    "model_feedback": Feedback,
+    "sessions": Session,
+    "observations": Observation,
     "tasks": Task,
 }
 

@@ -25,12 +25,17 @@ from tests.storage.estates import (
     AGENTS,
     Read,
     Shown,
+    candidates,
     categories,
     entities,
+    feedback,
     items,
+    lessons,
     people,
     recall,
+    reflections,
     resources,
+    sessions,
     tasks,
 )
 from tests.storage.test_apply import at, create
@@ -44,6 +49,11 @@ ESTATES = (
     categories,
     entities,
     recall,
+    reflections,
+    lessons,
+    candidates,
+    feedback,
+    sessions,
     tasks,
 )
 READS: dict[tuple[str, str], Read] = {}
@@ -90,18 +100,12 @@ async def test_a_team_counts_from_joining_to_leaving(storage: DatabaseAdapter, r
 
 #: Tables that no part of storage fills yet.
 UNFILLED = {
-    "reflections",
-    "lessons",
-    "live_candidates",
-    "model_feedback",
     "task_history",
     "knowledge_collections",
     "knowledge_collection_grants",
     "knowledge_chunks",
     "shared_knowledge",
     "knowledge_endorsements",
-    "sessions",
-    "observations",
     "service_keys",
     "auth_credentials",
     "secret_uses",

@@ -17,7 +17,17 @@ from storage.adapter import DatabaseAdapter
 from storage.commands import Command
 from tests.postgres import PostgresServer
 from tests.storage.backends import BACKENDS, TABLES, Raw, opened
-from tests.storage.histories import categories, entities, items, resources, tasks
+from tests.storage.histories import (
+    candidates,
+    categories,
+    entities,
+    feedback,
+    items,
+    lessons,
+    resources,
+    sessions,
+    tasks,
+)
 from tests.storage.test_apply import at, entries
 
 pytestmark = pytest.mark.anyio
@@ -27,6 +37,10 @@ HISTORIES = (
     resources,
     categories,
     entities,
+    lessons,
+    candidates,
+    feedback,
+    sessions,
     tasks,
 )
 FIRST = [plan for history in HISTORIES for plan in getattr(history, "FIRST", ())]
