@@ -1,31 +1,49 @@
-"""The examples, run as a reader would run them."""
+"""The examples, run as a reader would run them: as processes, some of which are killed."""
 
-import os
+import re
 import signal
-import subprocess
-import sys
-import urllib.error
-import urllib.request
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.bus.blocking.waiting import eventually
+import msgspec
+import pytest
 
-ROOT = Path(__file__).parents[1]
+from bus import Bus
+from tests.programs import Fleet
+from tests.shell import ROOT
+from tests.waiting import eventually
+
+#: Most lines of an example that is to be copied; the newsroom is the demonstration's.
+MOST_LINES = 85
 
 
-def test_coordination(redis_server: Any, namespace: str) -> None:
-    shown = subprocess.run(
-        [sys.executable, "examples/coordination.py", redis_server.url],
-        cwd=ROOT,
-        env={**os.environ, "ARGENTBUS_NAMESPACE": namespace, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    )
-    assert shown.stdout.splitlines() == [
+@pytest.fixture
+def fleet(redis_server: Any, namespace: str, tmp_path: Path) -> Iterator[Fleet]:
+    fleet = Fleet(redis_server.url, namespace, tmp_path)
+    try:
+        yield fleet
+    finally:
+        fleet.close()
+
+
+@pytest.fixture
+async def bus(redis_server: Any, namespace: str) -> AsyncIterator[Bus]:
+    async with Bus.connect(redis_server.url, namespace=namespace) as bus:
+        yield bus
+
+
+def test_each_is_short_and_tested() -> None:
+    others = (ROOT / "tests/cli/test_demo.py", ROOT / "tests/bus/blocking/test_example.py")
+    source = "".join(path.read_text() for path in (Path(__file__), *others))
+    for example in (ROOT / "examples").glob("*.py"):
+        lines = len(example.read_text().splitlines())
+        assert example.stem == "newsroom" or lines <= MOST_LINES, f"{example.name}: {lines} lines"
+        assert example.stem in source, f"{example.name} is run by no test"
+
+
+async def test_coordination(fleet: Fleet, redis_server: Any) -> None:
+    assert await fleet.run("coordination", redis_server.url) == [
         "holding lock report for 10 s at a time: True",
         "the lock is another's",
         "two readers at once",
@@ -42,57 +60,144 @@ def test_coordination(redis_server: Any, namespace: str) -> None:
         "expired draft",
         "left: ['step-1']",
     ]
-    assert shown.stderr == ""
 
 
-def fetched(url: str) -> bytes:
-    try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            return bytes(answer.read())
-    except urllib.error.HTTPError as error:
-        assert error.code == 404
-        return b""
+async def test_workers_retry_bury_replay_and_drain(fleet: Fleet, bus: Bus, tmp_path: Path) -> None:
+    plain, binary, late = (str(tmp_path / name) for name in ("plain", "binary", "late"))
+    Path(plain).write_text("three short words")
+    Path(binary).write_bytes(b"\xff\xfe\x00")
+    workers = [fleet.start("workers", "work") for _ in range(2)]
+
+    def said() -> str:
+        return "\n".join(line for worker in workers for line in worker.lines)
+
+    await fleet.run("workers", "put", plain, binary, late)
+    dead = bus.queue("documents", msgspec.Raw)
+
+    async def buried() -> bool:
+        return len(await dead.dead_letters()) == 2
+
+    await eventually(buried, timeout=30)
+    missing = f"FileNotFoundError: [Errno 2] No such file or directory: '{late}'"
+    assert await fleet.run("workers", "dead") == [
+        f"{binary}: it is not text",
+        f"{late}: {missing} (attempt 4, the last)",
+    ]
+    assert said() == f"counted {plain}, attempt 1"
+
+    # What was missing is there now, and one worker dies of a kill: the other does it.
+    Path(late).write_text("better late than never")
+    workers[0].signal(signal.SIGKILL)
+    assert await fleet.run("workers", "replay") == ["put back: 2"]
+    await eventually(lambda: f"counted {late}, attempt" in said())
+    totals = {key: entry.value for key, entry in (await bus.map("totals", int).list()).items()}
+    assert totals == {f"file:{plain}": 3, f"file:{late}": 4}
+
+    await fleet.run("workers", "nightly", plain, "* * * * * *")
+    await eventually(lambda: said().count(f"counted {plain}") >= 3)
+    workers[1].signal(signal.SIGTERM)
+    assert await workers[1].ends() == 0
+    [schedule] = await bus.queue("documents", dict).schedules()
+    assert (schedule.name, schedule.body) == ("nightly", {"path": plain})
 
 
-def test_blocking(redis_server: Any, namespace: str) -> None:
-    environment = {**os.environ, "ARGENTBUS_NAMESPACE": namespace, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "examples/blocking.py", redis_server.url]
+async def test_a_heartbeat_runs_once_a_period_over_a_kill(fleet: Fleet) -> None:
+    runners = [fleet.start("heartbeat", "scout", "0.4") for _ in range(3)]
+    for runner in runners:
+        await runner.says("waiting")
 
-    def start(*args: str) -> "subprocess.Popen[str]":
-        process = running.enter_context(
-            subprocess.Popen(
-                [*command, *args],
-                cwd=ROOT,
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        )
-        running.callback(process.kill)
-        return process
+    def slots() -> list[int]:
+        lines = [line for runner in runners for line in runner.lines if "slot" in line]
+        return sorted(int(found[1]) for line in lines if (found := re.match(r"slot (\d+)", line)))
 
-    with ExitStack() as running:
-        workers = [start("worker") for _ in range(2)]
-        web = start("web", "0")
-        assert web.stdout is not None
-        url = web.stdout.readline().strip()
-        for worker in workers:
-            assert worker.stdout is not None
-            assert worker.stdout.readline() == "ready\n"
-        for _ in range(2):  # one order
-            order = urllib.request.Request(f"{url}/cats", method="POST")
-            with urllib.request.urlopen(order, timeout=10) as answer:
-                assert (answer.status, answer.read()) == (202, b"ordered\n")
-        workers[0].kill()
-        asked = start("script", "ants", "bees", *map(str, range(20)))
-        said, errors = asked.communicate(timeout=30)
-        assert (asked.returncode, errors) == (0, "")
-        assert said.endswith("9 ants bees written\n")
-        # It may have been in the hands of the one that was killed.
-        eventually(lambda: fetched(f"{url}/cats") == b"all about cats\n")
-        for process in (workers[1], web):
-            process.send_signal(signal.SIGTERM)
-            said, errors = process.communicate(timeout=20)
-            assert process.returncode == 0, errors
-            assert "Traceback" not in errors
+    await eventually(lambda: len(slots()) >= 3, timeout=20)
+    # Kill the one that ran last.
+    last = next(r for r in runners if any(f"slot {slots()[-1]}," in line for line in r.lines))
+    last.signal(signal.SIGKILL)
+    before = len(slots())
+    await eventually(lambda: len(slots()) >= before + 3, timeout=20)
+    assert len(set(slots())) == len(slots()), slots()
+    assert [runner.errors for runner in runners] == ["", "", ""]
+
+
+async def test_a_leader_that_dies_is_replaced_with_a_higher_fence(fleet: Fleet, bus: Bus) -> None:
+    candidates = {}
+    for name in ("ada", "bob", "cleo"):
+        candidates[name] = fleet.start("leader", name)
+        await candidates[name].says("ada leads")
+    fences = [int((await candidates["ada"].says("elected")).split()[-1])]
+    candidates["ada"].signal(signal.SIGKILL)
+    fences.append(int((await candidates["bob"].says("elected")).split()[-1]))
+    await candidates["cleo"].says("bob leads")
+    candidates["bob"].signal(signal.SIGINT)
+    assert await candidates["bob"].ends() == 130
+    fences.append(int((await candidates["cleo"].says("elected")).split()[-1]))
+    assert fences == sorted(set(fences))
+
+    plans = bus.map("plans", dict[str, Any])
+
+    async def by_cleo() -> bool:
+        entry = await plans.get("current")
+        return entry is not None and entry.value["by"] == "cleo"
+
+    await eventually(by_cleo)
+    entry = await plans.get("current")
+    assert entry is not None
+    assert entry.value["fence"] == fences[-1]
+
+    # A later leader that nobody has heard of has written: the one that leads stops.
+    async def outdo() -> bool:
+        now = await plans.get("current")
+        assert now is not None
+        later = now.value | {"by": "dora", "fence": fences[-1] + 10**9}
+        await plans.put("current", later)
+        return True
+
+    await outdo()
+    await candidates["cleo"].says("deposed: dora leads by now")
+
+
+async def test_a_plan_is_done_once_although_a_worker_dies(fleet: Fleet, bus: Bus) -> None:
+    steps = [f"step-{number:02}" for number in range(12)]
+    await fleet.run("plan", "make", *steps[:10])
+    await fleet.run("plan", "make", *steps[8:])
+    watcher = fleet.start("plan", "watch")
+    await watcher.says("0 of 12 done")
+    workers = [fleet.start("plan", "work", name) for name in ("ada", "bob", "cleo")]
+    await workers[0].says("ada did")
+    workers[0].signal(signal.SIGKILL)
+    assert [await worker.ends() for worker in workers[1:]] == [0, 0]
+    assert await watcher.ends() == 0
+    assert watcher.lines[-1] == "12 of 12 done"
+
+    done = {key: entry.value for key, entry in (await bus.map("garden", dict).list()).items()}
+    assert sorted(done) == steps
+    assert all(step["done"] for step in done.values())
+    said = sorted(line for worker in workers for line in worker.lines)
+    by_map = sorted(f"{step['by']} did {key}" for key, step in done.items())
+    # Who was killed may have written a step that it did not come to say.
+    assert set(said) <= set(by_map)
+    assert len(said) == len(set(said)) >= len(steps) - 1
+
+
+async def test_a_panel_answers_fails_or_is_silent(fleet: Fleet, tmp_path: Path) -> None:
+    alone = fleet.start("panel", "ask", "README.md")
+    assert await alone.ends() == 1
+    assert alone.errors == "there is no reviewer: start one\n"
+
+    reviewers = {name: fleet.start("panel", "review", name) for name in ("ada", "bob", "cleo")}
+    for name, reviewer in reviewers.items():
+        await reviewer.says(f"{name} is here")
+    wide = tmp_path / "wide.txt"
+    wide.write_text("narrow\n" + "w" * 200)
+    asked = await fleet.run("panel", "ask", str(wide))
+    assert sorted(asked[:3]) == ["ada: too wide", "bob: too wide", "cleo: too wide"]
+    assert asked[3:] == ["silent: nobody"]
+    asked = await fleet.run("panel", "ask", str(tmp_path / "missing"))
+    assert sorted(asked[:3]) == [f"{name} failed: FileNotFoundError" for name in reviewers]
+
+    reviewers["bob"].signal(signal.SIGSTOP)
+    asked = await fleet.run("panel", "ask", "examples/panel.py")
+    reviewers["bob"].signal(signal.SIGCONT)
+    assert sorted(asked[:2]) == ["ada: fine", "cleo: fine"]
+    assert asked[2:] == ["silent: bob"]
