@@ -76,13 +76,13 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A redis-server for the whole session: leave it alive, and keep to your `namespace`."""
-    yield from _served(tmp_path_factory.mktemp("redis"))
+    yield from served_redis(tmp_path_factory.mktemp("redis"))
 
 
 @pytest.fixture
 def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
     """A redis-server for this test alone, to be killed, frozen and started again."""
-    yield from _served(tmp_path / "redis")
+    yield from served_redis(tmp_path / "redis")
 
 
 @pytest.fixture(scope="session")
@@ -127,7 +127,8 @@ def _place_for_postgres() -> Iterator[Path]:
         yield Path(place) / "postgres"
 
 
-def _served(directory: Path) -> Iterator[RedisServer]:
+def served_redis(directory: Path) -> Iterator[RedisServer]:
+    """A redis-server, ended when the iteration goes on."""
     server = RedisServer(directory, free_port())
     server.start()
     try:
