@@ -1,4 +1,26 @@
-"""The bus: presence, locks, queues, topics and requests for agents, on Redis."""
+"""The bus: presence, locks, queues, topics and requests for agents, on Redis.
+
+The examples in this package's docstrings stand in such a program, where the dots are; what one
+prints is behind `#>`.
+
+    import time
+
+    import anyio
+    from bus import *
+    from msgspec import Struct
+
+    class Review(Struct):
+        path: str
+
+    class Mood(Struct):
+        word: str
+
+    async def main():
+        async with Bus.connect("redis://127.0.0.1:6380") as bus, bus.join("scout") as agent:
+            ...
+
+    anyio.run(main)
+"""
 
 from .agents.agent import Agent
 from .agents.events import PresenceEvents

@@ -44,8 +44,25 @@ class Bus(Nouns):
     Attributes:
         instance: Id of this connection, never used again.
         keys: The names of the namespace's keys.
+        namespace: Prefix of every key.
+        signing: What it signs with, and asks of others; or None.
+        registry: Who is present, and what becomes of them.
+        link: The connections to Redis, for commands that the bus has no noun for.
         ttl: Seconds without a heartbeat after which this process's agents and consumers count as
             dead, where they do not say otherwise.
+        pump, subscriber, mailbox, reaper, holdings, roll, appender: Its parts, for the nouns:
+            heartbeats, what is heard, replies, the dead, what is held, who has joined, what is put.
+
+    Raises:
+        BusUnavailable: out of whatever asks Redis, when it could not be reached for `patience`
+            seconds.
+        ServerRefused: out of the same, when Redis answered and refused.
+
+    Example:
+        async with Bus.connect("redis://127.0.0.1:6380", ttl=10, patience=5) as own:
+            async with own.join("writer", role="writer"), own.lock("report") as lease:
+                await own.queue("reviews", Review).put(Review("parser.py"))
+            print(await own.queues())  #> ['reviews']
     """
 
     def __init__(
@@ -97,7 +114,8 @@ class Bus(Nouns):
             namespace: Prefix of every key: buses of different namespaces do not see each other.
             ttl: Seconds without a heartbeat after which agents and consumers count as dead.
             patience: Seconds for which an operation is tried again over a broken connection.
-            most_message_bytes: Largest message that is accepted for sending.
+            most_message_bytes: Largest message that is accepted for sending, in bytes of the
+                encoded envelope.
             signing: Secrets to sign what is sent with, and whether others have to; see `Signing`.
             telemetry: Whom to tell of what goes on: `telemetry.recording(...)`. By default the
                 providers of OpenTelemetry that the process has set up by now, if it has.
@@ -178,7 +196,11 @@ class Bus(Nouns):
         return sorted(name.decode(errors="replace") for name in names)
 
     async def get_value(self, name: str) -> bytes | None:
-        """The small value stored under `name`, or None."""
+        """The small value stored under `name`, or None.
+
+        Raises:
+            InvalidName: the name is not accepted.
+        """
         key = self.keys.value(check_name("value", name))
         value: bytes | None = await self.link.retrying(lambda: self.link.call("GET", key))
         return value
@@ -187,6 +209,7 @@ class Bus(Nouns):
         """Store a small value; return False where `if_absent` and there is one already.
 
         Raises:
+            InvalidName: the name is not accepted.
             TypeError: `value` is not bytes.
         """
         instance("value", value, bytes)
@@ -201,6 +224,11 @@ class Bus(Nouns):
         """Publish an encoded message once; return the number of receivers.
 
         On a Cluster that is how many the nodes know of that were asked.
+
+        Raises:
+            BusUnavailable: the connection could not be made in time, or broke before Redis
+                confirmed.
+            MessageTooLarge: it is larger than this bus carries.
         """
         self.check_size(message)
         if not self.link.sharded:

@@ -200,7 +200,8 @@ class Nouns(Sealing):
             role: What kind of agent it is, for others to see and to find it by.
             capabilities: What it can do, for others to find it by.
             ttl: Seconds without a heartbeat after which it counts as gone; by default the bus's.
-            takeover: Whether to take the place of whoever is present under this id; they are told.
+            takeover: Whether to take the place of whoever is present under this id. They are told
+                by their next heartbeat, within a third of their TTL, or when they set their state.
             shared: Whether several instances may be this agent together: each is shown by itself,
                 with a state of its own, and they share one inbox. All have to say so.
             stall_after: Seconds without `Agent.progress` after which it is shown as stalled.

@@ -30,6 +30,14 @@ class Roster:
     events were lost it takes another snapshot, and reports the difference as changes: whoever is
     missing then, and does not come back within its TTL, is reported as expired, so that no death
     goes unseen, and a Redis that lost its data is not taken for the death of all.
+
+    Example:
+        changes: Changes = roster.changes(buffer=1000)
+        async with bus.join("scout", role="researcher"):
+            change: Change = await anext(changes)
+            view: AgentView = roster.agents["scout"]
+            print(change.kind, view.presence.role)  #> joined researcher
+            print(len(roster.find(role="researcher", stalled=False)))  #> 1
     """
 
     def __init__(self, bus: Bus) -> None:

@@ -1,4 +1,19 @@
-"""Storage: what agents know and do, in SQLite or PostgreSQL, behind one interface."""
+"""Storage: what agents know and do, in SQLite or PostgreSQL, behind one interface.
+
+The examples in this package's docstrings stand in such a program, where the dots are; what one
+prints is behind `#>`.
+
+    import anyio
+    from storage import *
+
+    async def main():
+        config = StorageConfig.load()
+        async with open_storage(config) as storage:
+            mine = storage.scoped("scout")
+            ...
+
+    anyio.run(main)
+"""
 
 from .adapter import Statistics, StorageAdapter
 from .apply import ApplyResult, Position

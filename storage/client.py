@@ -2,6 +2,23 @@
 
 A write is durable in Redis when the call returns; the sidecar brings it into the database. A read
 is answered by a sidecar, after the reader's own writes are in the database.
+
+The example in `StorageClient` stands in such a program, where the dots are, beside a sidecar
+(`argentbus up` has one); what it prints is behind `#>`.
+
+    import anyio
+    from bus import Bus
+    from storage import StorageConfig
+    from storage.client import StorageClient
+
+    async def main():
+        config = StorageConfig.load()
+        async with Bus.connect(config.redis_url, namespace=config.namespace) as bus:
+            async with bus.join("scout") as agent:
+                storage = StorageClient(agent)
+                ...
+
+    anyio.run(main)
 """
 
 from typing import Any, Final, TypeVar
@@ -50,6 +67,13 @@ class StorageClient(Scoped):
         feedback: How models did for it.
         sessions: Its conversations, and what happened in them.
         tasks: Its tasks.
+        agent_id: Who writes and reads.
+
+    Example:
+        await storage.memory.create_item(summary="the test is flaky", memory_type="event")
+        await storage.flush()  # in the database by now
+        hits = await storage.memory.search("flaky tests")
+        print(hits[0].item.summary)  #> the test is flaky
     """
 
     settles = False
@@ -76,6 +100,7 @@ class StorageClient(Scoped):
         Raises:
             InvalidValue: a value that no table may hold.
             BusUnavailable: Redis could not be reached; the command may be in the log.
+            BusError: the number of partitions in Redis is garbled.
         """
         command = checked(command, self.dimensions)
         log = log_of(self._bus, await self._my_partition())
@@ -108,10 +133,14 @@ class StorageClient(Scoped):
     async def flush(self, timeout: float = 30.0) -> None:
         """Return when everything this client wrote is committed in the database.
 
+        Args:
+            timeout: Seconds.
+
         Raises:
             DatabaseUnavailable: it is not within `timeout` seconds: no sidecar runs, it is behind,
                 or its database is down. Nothing is lost: the write log in Redis has it.
             WritesLost: Redis lost the log, or the end of it, since the last flush. Said once.
+            BusError: the number of partitions in Redis is garbled.
         """
         goal = self._newest
         with anyio.move_on_after(timeout):
@@ -161,6 +190,8 @@ class StorageClient(Scoped):
         Raises:
             StorageError: what the storage answered: the same errors as on the database itself.
             DatabaseUnavailable: nobody answered in time.
+            WritesLost: as `flush`.
+            BusError: as `flush`.
         """
         for name, value in args.items():
             if isinstance(value, str):

@@ -35,7 +35,14 @@ _NAMESPACE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 
 
 class ConfigurationError(StorageError, ValueError):
-    """A setting is wrong; the message says which, where it stands, and what it should be."""
+    """A setting is wrong; the message says which, where it stands, and what it should be.
+
+    Example:
+        try:
+            StorageConfig.load({"backend": "mysql"})
+        except ConfigurationError as error:
+            print(error)  #> --backend: 'mysql' should be one of sqlite, postgres, dual
+    """
 
 
 class Source(NamedTuple):

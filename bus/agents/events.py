@@ -32,6 +32,8 @@ class PresenceEvents:
     Raises:
         EventsMissed: events were trimmed, or lost with the server's data, before they were read.
             Take a new snapshot.
+
+    Example: See `Registry`.
     """
 
     def __init__(self, link: Link, stream: str, after: str) -> None:

@@ -31,6 +31,12 @@ class Inbox:
     """The inbox of one joined agent. Made by `Agent.inbox`.
 
     It is read from the first use on, until the agent leaves; what is unhandled then goes back.
+
+    Attributes:
+        types: Types of the bodies, by their names.
+        prefetch: Most deliveries read ahead.
+
+    Example: See `Agent`.
     """
 
     def __init__(self, agent: "Agent") -> None:

@@ -52,7 +52,11 @@ class Snapshot(msgspec.Struct, frozen=True):
     instances share it.
 
     Attributes:
+        agents: The records of presence.
+        states: What they say of themselves; missing where one has said nothing.
         after: The event up to which that is true.
+
+    Example: See `Registry`.
     """
 
     agents: dict[str, Presence]
@@ -65,6 +69,20 @@ class Registry:
 
     Attributes:
         refused: Records in Redis that were not read, because they are none.
+
+    Raises:
+        BusUnavailable: out of every method: Redis could not be reached for as long as the bus is
+            patient.
+
+    Example:
+        registry: Registry = bus.registry
+        now: Snapshot = await registry.snapshot()
+        scout: Presence = now.agents["scout"]
+        print(scout.agent, now.states["scout"].status)  #> scout idle
+        events: PresenceEvents = registry.events(after=now.after)
+        async with bus.join("writer"):
+            event: PresenceEvent = await anext(events)
+            print(event.agent, event.kind)  #> writer joined
     """
 
     def __init__(self, bus: "Bus") -> None:

@@ -49,6 +49,12 @@ class Lease:
         name: Of what is held, such as `lock heartbeat:scout`.
         fence: A number greater than that of every lease before: pass it to what is protected.
         ttl: Seconds that the lease lasts without renewal.
+
+    Example:
+        async with bus.lock("report", ttl=30) as lease:
+            assert isinstance(lease, Lease)
+            await lease.extend(ttl=600)  # before something that blocks the event loop
+            print(lease.name, lease.remaining > 500)  #> lock report True
     """
 
     def __init__(

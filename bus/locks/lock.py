@@ -67,12 +67,21 @@ class Lock:
     could not be renewed before it may have run out by this process's own clock. May be used again
     after its block has ended, but is not reentrant: who asks twice waits for himself.
 
+    While Redis keeps its data there is one holder (or any number of shared ones) with a live lease,
+    in order of arrival. That a holder which was suspended stops in time, no lock can guarantee:
+    whatever it protects should refuse a fence lower than one it has seen (M. Kleppmann, "How to do
+    distributed locking", 2016). The module says more.
+
     Args:
         ttl: Seconds that a lease lasts; it is renewed every third of it.
         wait: Seconds to wait for the lock. None: as long as it takes. 0: do not wait.
         shared: Hold it together with others who share it, and not beside an exclusive holder.
         replicated: Have it only once so many replicas have it too.
         above: A fence that was seen where it is checked: the lease's own is greater.
+
+    Attributes:
+        name: Of the lock.
+        noun: What it is called in messages.
 
     Raises:
         LockNotAcquired: it was not free in time.
@@ -81,6 +90,16 @@ class Lock:
         BusUnavailable: Redis could not be reached.
         ValueError, TypeError: an argument is out of range (the TTL is from 0.05 s to a year), or of
             another type.
+
+    Example:
+        report: Lock = bus.lock("report", ttl=30, wait=5)
+        async with report as lease:
+            lease.check()  # right before a side effect
+            try:
+                async with bus.lock("report", wait=0):
+                    print("never")
+            except LockNotAcquired:
+                print(f"held for {lease.ttl:g} s at a time")  #> held for 30 s at a time
     """
 
     #: What it is called in messages.

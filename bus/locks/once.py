@@ -52,6 +52,13 @@ class Run:
         due: When the period began, by the server's clock, in seconds since the epoch.
         attempt: Which attempt it is, from 1.
         lease: Of the run, with its fence.
+
+    Example:
+        run: Run | None = await bus.once_per("summary", 3600).claim()
+        if run is not None:  # None: another has this hour's
+            async with run as lease:
+                lease.check()
+                print("summarized")  #> summarized
     """
 
     def __init__(self, once: "OncePer", token: str, slot: int, attempt: int, lease: Lease) -> None:
@@ -100,6 +107,12 @@ class OncePer:
     Any number of runners iterate; each period's run comes to one of them. It goes on by itself over
     an outage of Redis.
 
+    While Redis is up and keeps its data, a period has at most one run (with `attempts`, one after
+    the other), and one if anybody asks in it and no earlier run still goes on. Periods that nobody
+    asked in are not made up for. A runner that was suspended for longer than `ttl` can overlap with
+    the next
+    one: the fences of their leases tell them apart.
+
     Args:
         period: Seconds.
         attempts: Most attempts in a period. 1: a run that failed, or whose runner died, is not
@@ -107,6 +120,16 @@ class OncePer:
             has run out (or its agent was declared dead), or after a pause of 1 s, 2 s, 4 s...
         ttl: Seconds that a claim lasts; it is renewed every third of it. None: half a period, at
             most 30. The run of the next period waits for so long where a runner died.
+
+    Attributes:
+        name: Of the job.
+
+    Example:
+        summaries: OncePer = bus.once_per("summary", 3600, attempts=3)
+        async for run in summaries:  # wherever in the fleet: one of them has this hour's
+            async with run as lease:
+                print(run.attempt, lease.fence > 0)  #> 1 True
+            break
     """
 
     def __init__(
@@ -185,7 +208,11 @@ class OncePer:
         )
 
     async def end(self, token: str, how: str, pause: float) -> None:
-        """Say how a run ended: `done`, `failed` or `unclaimed`."""
+        """Say how a run ended: `done`, `failed` or `unclaimed`.
+
+        Args:
+            pause: Seconds until another attempt may begin.
+        """
         with anyio.CancelScope(shield=True), anyio.move_on_after(min(self._ttl, 5.0)):
             try:
                 await self._bus.link.run(_END, self._keys, [token, how, int(pause * 1000)])

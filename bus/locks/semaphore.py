@@ -25,6 +25,11 @@ class Semaphore(Lock):
     Raises:
         LockNotAcquired: no permit was free in time.
         LockLost: out of the block, when the permit was lost before it ended.
+
+    Example:
+        gpu: Semaphore = bus.semaphore("gpu", permits=2, wait=0)
+        async with gpu, bus.semaphore("gpu", permits=2, wait=0):
+            print("both permits are in use")  #> both permits are in use
     """
 
     noun = "semaphore"

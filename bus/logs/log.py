@@ -43,6 +43,8 @@ class LogEntry(msgspec.Struct, frozen=True):
         envelope: The message, or None where it is not one.
         raw: The bytes as they stand in the log.
         error: Why `envelope` is None.
+
+    Example: See `Log`.
     """
 
     id: str
@@ -58,6 +60,8 @@ class Place(NamedTuple):
         epoch: Of the stream: ids of two epochs do not compare.
         entry_id: Empty where a connection broke before the reply and the retry found that the
             entry had arrived: `Log.last_id` is then at or behind it.
+
+    Example: See `Log`.
     """
 
     epoch: str
@@ -65,7 +69,24 @@ class Place(NamedTuple):
 
 
 class Log:
-    """One log of a namespace. Made by `Bus.log`."""
+    """One log of a namespace. Made by `Bus.log`.
+
+    Attributes:
+        name: Of the log.
+        key: Key of its stream.
+
+    Raises:
+        BusUnavailable: out of every method: Redis could not be reached for as long as the bus is
+            patient.
+        ServerRefused: out of every method: Redis refused it.
+
+    Example:
+        log: Log = bus.log("audit")
+        place: Place = await log.place({"task": 17, "done": True}, sender="scout")
+        entries: list[LogEntry] = await log.read(after="0-0", limit=100)
+        print(entries[0].id == place.entry_id, entries[0].envelope.sender)  #> True scout
+        await log.trim(through=place.entry_id, epoch=place.epoch)
+    """
 
     def __init__(self, bus: "Bus", name: str) -> None:
         self.name = check_name("log", name)

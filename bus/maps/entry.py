@@ -16,6 +16,7 @@ ChangeKind = Literal["put", "deleted", "expired"]
 _POSITION: Final = re.compile(r"(\d{1,20})-(\d{1,20})/(\d{1,20})\Z", re.ASCII)
 
 #: The `if_version` that means: only if there is no entry.
+#: Example: See `Map`.
 ABSENT: Final = 0
 
 
@@ -23,10 +24,14 @@ class Entry(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """A value in a map.
 
     Attributes:
+        key: Under which it stands.
+        value: What was put.
         version: Grows with every write to the map, also over a deletion and over lost data.
         updated_at: When it was put, by the server's clock, in seconds since the epoch.
         by: Who put it.
         expires_at: When it goes by itself, in seconds since the epoch. None: it stays.
+
+    Example: See `Map`.
     """
 
     key: str
@@ -42,12 +47,15 @@ class MapChange(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
     Attributes:
         kind: `put`, `deleted` or `expired`.
+        key: Which one changed.
         entry: What was put; None for the other kinds, and where it cannot be decoded.
         version: Of the put entry, or of the removal.
         at: When, by the server's clock, in seconds since the epoch.
         by: Who put or deleted it; empty for `expired`.
         error: Why `entry` is None although something was put.
         position: Behind this change: where a later watch can go on.
+
+    Example: See `Watch`.
     """
 
     kind: ChangeKind
@@ -69,6 +77,8 @@ class MapSnapshot(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
         position: Behind the last change that it holds: where a later watch can go on.
         again: Whether it replaces what the watch said so far: changes were trimmed, or lost with
             the server's data, before they were read.
+
+    Example: See `Watch`.
     """
 
     entries: Mapping[str, Entry[T]]

@@ -48,7 +48,30 @@ _REFUSED, _DONE, _GARBLED, _UNKNOWN = range(4)
 
 
 class Map(Generic[T]):
-    """A named map from text to values of one type. Made by `Bus.map`."""
+    """A named map from text to values of one type. Made by `Bus.map`.
+
+    Linearizable while Redis keeps its data. A write that names the version it has seen is refused
+    where another was first; a write whose connection broke is carried out once. What a failover
+    loses is lost here as well: watches notice, versions grow all the same.
+
+    Attributes:
+        name: Of the map.
+
+    Raises:
+        BusUnavailable: out of every method: Redis could not be reached for as long as the bus is
+            patient.
+        InvalidName: out of every method with a `key`: it is not 1 to 128 characters of A-Z a-z 0-9
+            . _ : @ / + -, the first a letter or a digit.
+
+    Example:
+        plan: Map[str] = bus.map("plan", str, sender="scout")
+        first: Entry[str] = await plan.put("step-1", "dig", if_version=ABSENT)
+        await plan.put("step-1", "dig deeper", if_version=first.version, ttl=3600)
+        try:
+            await plan.put("step-1", "sow", if_version=first.version)
+        except StaleVersion as stale:  # nothing was overwritten: decide anew
+            print(stale.current.value, stale.current.by)  #> dig deeper scout
+    """
 
     def __init__(
         self, bus: "Bus", name: str, value_type: Any, *, sender: str, most_changes: int
@@ -131,6 +154,9 @@ class Map(Generic[T]):
 
         What is in the map all the while is there once; what comes or goes meanwhile may be there
         or not. What cannot be decoded is left out, with a warning in the log.
+
+        Args:
+            page: About so many entries are read in one call.
         """
         whole("page", page, least=1)
         seen: set[str] = set()

@@ -33,6 +33,15 @@ class Watch(Generic[T]):
 
     Attributes:
         position: Behind the last item that was returned: `Map.watch(after=...)` goes on from it.
+
+    Example:
+        plan = bus.map("plan", str)
+        watch: Watch[str]
+        async with plan.watch() as watch:
+            snapshot: MapSnapshot[str] = await anext(watch)
+            await plan.put("step-1", "dig")
+            change: MapChange[str] = await anext(watch)
+            print(dict(snapshot.entries), change.kind, change.entry.value)  #> {} put dig
     """
 
     def __init__(

@@ -33,6 +33,8 @@ class Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):
         trace: W3C traceparent, or None.
         version: Of this format.
         signature: MAC over the rest, or None where signing is off.
+
+    Example: See `DeadLetter`.
     """
 
     id: str

@@ -42,8 +42,11 @@ class Sealing:
         """Put `body` into an envelope for a stream or channel, signed where this bus signs.
 
         What is sent in the name of the bus instance itself, and not of an agent, is unsigned where
-        there is no secret for it. The span that is current here travels along. Raises as
-        `envelope.wrap` does.
+        there is no secret for it. The span that is current here travels along.
+
+        Raises:
+            UndecodableMessage: the body is of a type that msgspec cannot encode.
+            SigningKeyUnusable: the secret of the sender is not held here.
         """
         return wrap(
             body,

@@ -117,6 +117,21 @@ class Signing:
 
     Raises:
         SigningKeyUnusable: a secret is shorter than 16 bytes or longer than 64, or there is none.
+
+    Example:
+        trusted = Signing(master=bytes(range(32)))  # a random one; knows everybody's secret
+        try:
+            own = Signing({"scout": b"short"})
+        except SigningKeyUnusable:
+            own = Signing({"scout": trusted.secret("scout")})
+        async with Bus.connect("redis://127.0.0.1:6380", signing=own) as signed:
+            await signed.log("audit").append("all is well", sender="scout")
+        await bus.log("audit").append("all is lost", sender="scout")
+        for entry in await bus.log("audit").read():
+            try:
+                trusted.verify(entry.envelope, bus.log("audit").key)
+            except SignatureRefused as error:
+                print(error)  #> the message from 'scout' is not signed, and has to be here
     """
 
     def __init__(

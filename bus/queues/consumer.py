@@ -52,6 +52,21 @@ class Consumer(Generic[T]):
         ttl: Seconds without a heartbeat after which the consumer counts as dead.
         handler_timeout: Seconds after which the block of a delivery is cancelled, or None.
         start: Where the group starts if it does not exist yet.
+
+    Attributes:
+        name: Its name in the group, `<bus instance>.<number>`.
+        cancellations, settlements: Its parts, for deliveries: requests that nobody waits for any
+            more, what is settled.
+
+    Example:
+        reviews = bus.queue("reviews", Review)
+        await reviews.put(Review("parser.py"))
+        consumer: Consumer[Review]
+        async with reviews.consume("reviewers", prefetch=0, ttl=10) as consumer:
+            async for delivery in consumer:
+                async with delivery:
+                    print(delivery.body.path)  #> parser.py
+                await consumer.stop()  # ends the iteration
     """
 
     def __init__(

@@ -29,6 +29,8 @@ class Kill(NamedTuple):
     Attributes:
         consumer: Its name, `<bus instance>.<number>`.
         at: When it was taken for dead, by the server's clock.
+
+    Example: See `DeadLetter`.
     """
 
     consumer: str
@@ -61,6 +63,17 @@ class DeadLetter(msgspec.Struct, frozen=True):
         message: The encoded envelope, or whatever bytes stood there.
         kills: The consumers that died with it, and when.
         key: Under which it was put, or None.
+
+    Example:
+        reviews = bus.queue("reviews", Review)
+        await reviews.put(Review("parser.py"))
+        async with reviews.consume("reviewers") as deliveries:
+            await (await anext(deliveries)).reject("it has no tests")
+        letter: DeadLetter = (await reviews.dead_letters())[0]
+        envelope: Envelope = letter.envelope()
+        kills: tuple[Kill, ...] = letter.kills  # the consumers that died with it
+        print(letter.body(Review).path, letter.reason, kills)  #> parser.py it has no tests ()
+        await reviews.replay(letter.id)
     """
 
     id: str

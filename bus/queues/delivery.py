@@ -43,6 +43,16 @@ class Delivery(Generic[T]):
         evidence: The deaths as they are written in Redis; `kills` has them readably.
         deadline: Seconds since the epoch after which the sender no longer waits, or None.
         processing: Its handling, as telemetry is told of it.
+
+    Example:
+        reviews = bus.queue("reviews", Review)
+        await reviews.put(Review("parser.py"))
+        async with reviews.consume("reviewers") as deliveries:
+            delivery: Delivery[Review] = await anext(deliveries)
+            await delivery.nack(delay=0.1)  # again in 0.1 s, wherever a consumer is free
+            again = await anext(deliveries)
+            print(again.attempt, again.id == delivery.id)  #> 2 True
+            await again.reject("it has no tests")  # a dead letter
     """
 
     __slots__ = (

@@ -34,11 +34,35 @@ class Queue(Upkeep, Generic[T]):
     Each message goes to one consumer of each group, at least once. It leaves the stream when every
     group has acknowledged it or given it up; a group made later begins with what is there then.
 
+    At least once: it is delivered again where its handler failed, its consumer died, or its process
+    was suspended for longer than its TTL; so an effect should bear to be had twice (`Delivery.id`
+    is the same). A put is repeated over a broken connection without doubling the message. Order is
+    that of the puts, but for what is delivered again; where it has to hold, ask for it
+    (`Rules.ordered`).
+
     Args:
         base: Key of its stream.
         decode: From envelope to body; raises `UndecodableMessage`.
         listed: Whether `Bus.queues` is to name it.
         template: What telemetry calls it, where it is one of many.
+
+    Attributes:
+        name: Of the queue.
+        rules: How often its messages are tried, in what order, how many may wait.
+
+    Raises:
+        BusUnavailable: out of every method: Redis could not be reached for as long as the bus is
+            patient.
+        ServerRefused: out of every method: Redis refused it.
+        InvalidName: a name that is not accepted, of a group, a schedule or a key.
+
+    Example:
+        reviews: Queue[Review] = bus.queue("reviews", Review, max_deliveries=5)
+        await reviews.put(Review("parser.py"), dedupe="pr-17")
+        await reviews.put(Review("parser.py"), dedupe="pr-17")  # within a day: the same one
+        async with reviews.consume("reviewers") as deliveries:
+            async with await anext(deliveries) as delivery:  # acknowledged at its end
+                print(delivery.body.path, delivery.attempt)  #> parser.py 1
     """
 
     def __init__(

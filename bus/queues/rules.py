@@ -43,6 +43,15 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     Raises:
         ValueError: a number is below 1, or `when_full` is neither of the two.
         TypeError: a number is none.
+
+    Example:
+        builds = bus.queue("builds", str, ordered=True, max_length=1)
+        rules: Rules = builds.rules
+        await builds.put("main", key="argentbus")  # of this key, one at a time
+        try:
+            await builds.put("a branch", key="argentbus")
+        except QueueFull:  # or have it wait: `when_full="wait"`
+            print(rules.max_length, rules.max_deliveries)  #> 1 5
     """
 
     max_deliveries: int = 5
@@ -62,4 +71,5 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def bounded(self) -> bool:
+        """Whether so many messages, or bytes, and no more may be in it."""
         return self.max_length is not None or self.max_bytes is not None

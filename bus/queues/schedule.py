@@ -44,6 +44,15 @@ class Schedule(msgspec.Struct, frozen=True):
             further one exists.
         body: As plain data.
         key: Under which the message is put, or None.
+
+    Example:
+        reviews = bus.queue("reviews", Review)
+        try:
+            await reviews.schedule("nightly", "every night", Review("parser.py"))
+        except InvalidSchedule:
+            await reviews.schedule("nightly", "0 3 * * *", Review("parser.py"), tz="UTC")
+        schedules: list[Schedule] = await reviews.schedules()
+        print(schedules[0].name, schedules[0].body)  #> nightly {'path': 'parser.py'}
     """
 
     name: str

@@ -37,6 +37,8 @@ class Event(msgspec.Struct, Generic[T], frozen=True):
         id: UUIDv7 of the message.
         topic: Name of the topic.
         trace: W3C traceparent of the span that it was published in, as the sender wrote it.
+
+    Example: See `Topic`.
     """
 
     body: T
@@ -52,6 +54,8 @@ class Gap(msgspec.Struct, frozen=True):
 
     Attributes:
         at: When the subscription stood again, by this process's clock, in seconds since the epoch.
+
+    Example: See `Feed`.
     """
 
     at: float
@@ -70,6 +74,15 @@ class Feed(Generic[Item]):
 
     Raises:
         SlowSubscriber: with `when_full="close"`, once what was in the buffer has been read.
+
+    Example:
+        mood = bus.topic("mood.scout", Mood)
+        feed: Feed[Event[Mood] | Gap]
+        async with mood.subscribe(buffer=100, when_full="drop_oldest", gaps=True) as feed:
+            await bus.link.call("CLIENT", "KILL", "TYPE", "pubsub")  # a connection that breaks
+            item = await anext(feed)
+            if isinstance(item, Gap):  # look at what is true now
+                print(feed.gaps, feed.dropped)  #> 1 0
     """
 
     def __init__(

@@ -80,7 +80,21 @@ class _Subscribable(Generic[T]):
 
 
 class Topic(_Subscribable[T]):
-    """A named broadcast of messages of one type. Made by `Bus.topic`."""
+    """A named broadcast of messages of one type. Made by `Bus.topic`.
+
+    At most once: whoever listens gets it, in order; what is published while a listener's connection
+    is broken, or its buffer full, is lost to it. What must be handled belongs into a `Queue`.
+
+    Attributes:
+        name: Of the topic.
+
+    Example:
+        mood: Topic[Mood] = agent.topic("mood.scout", Mood)
+        async with mood.subscribe() as feed:
+            await mood.publish(Mood("calm"))
+            event: Event[Mood] = await anext(feed)
+            print(event.sender, event.body.word)  #> scout calm
+    """
 
     def __init__(self, bus: "Bus", name: str, body_type: type[T], sender: str) -> None:
         self.name = check_name("topic", name)
@@ -112,6 +126,15 @@ class Topics(_Subscribable[T]):
     `Event.topic` says which one an event is of. On a Cluster a subscription takes a second longer
     than others, and while it lasts, events of what fits cost a broadcast to all nodes; those of one
     publisher come in their order, whatever their topics: see `topics.patterns`.
+
+    Attributes:
+        name: The pattern.
+
+    Example:
+        moods: Topics[Mood] = bus.topics("mood.*", Mood)
+        async with moods.subscribe() as feed:
+            await agent.topic("mood.scout", Mood).publish(Mood("calm"))
+            print((await anext(feed)).topic)  #> mood.scout
     """
 
     _pattern = True

@@ -17,8 +17,26 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `tasks`. Seen and changed by its agent and its assignee; by all where it has none.
 
     Attributes:
+        id: A UUIDv7, unless another one was given.
+        agent_id: Who made it; None: everybody sees it.
+        title, description: What is to be done, in a line and at length.
+        status: pending, in_progress, blocked, completed, failed or cancelled.
+        priority: urgent, high, normal, low or background.
+        source: user, agent, heartbeat, schedule, channel or job.
+        assignee: Id of the agent that is to do it.
+        started_at, completed_at, due_at: With a time zone, or None.
+        session_id, channel_id, team_id: Where it belongs, or None.
         parent_task_id: The project that it belongs to.
         depends_on: Ids of tasks that must be completed first.
+        tags, metadata: What it may be found by, and whatever else belongs to it, as JSON.
+        created_at, updated_at: With a time zone.
+
+    Example:
+        first: Task = await mine.tasks.create_task(title="write the parser")
+        await mine.tasks.create_task(title="review it", depends_on=[first.id])
+        print([task.title for task in await mine.tasks.ready()])  #> ['write the parser']
+        await mine.tasks.complete(first.id)
+        print([task.title for task in await mine.tasks.ready()])  #> ['review it']
     """
 
     id: str
