@@ -14,7 +14,10 @@ from .parts import PARTS, Scoped
 
 
 class Statistics(msgspec.Struct, frozen=True):
-    """Rows of each table, over all agents."""
+    """Rows of each table, over all agents.
+
+    Example: See `StorageAdapter`.
+    """
 
     agents: int
     memory_items: int
@@ -41,7 +44,17 @@ class Statistics(msgspec.Struct, frozen=True):
 
 
 class StorageAdapter(Protocol):
-    """Storage: scoped views for agents, and batches of commands for the sidecar."""
+    """Storage: scoped views for agents, and batches of commands for the sidecar.
+
+    Example:
+        adapter: StorageAdapter = storage
+        scout: Scoped = adapter.scoped("scout")
+        await scout.tasks.create_task(title="review it", assignee="writer")
+        ready = await adapter.scoped("writer").tasks.ready()
+        print([task.title for task in ready])  #> ['review it']
+        statistics: Statistics = await adapter.stats()
+        print(statistics.tasks)  #> 1
+    """
 
     def scoped(self, agent: str) -> Scoped:
         """What the agent `agent` may see and do."""

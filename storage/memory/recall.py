@@ -25,9 +25,17 @@ class SearchHit(msgspec.Struct, frozen=True):
     """An item that was found.
 
     Attributes:
+        item: What was found.
         score: By relevance 1 for the best possible place in every list, 0 for the last; by salience
             or identity what the item weighs, 0 or more.
         query: The words that were looked for.
+
+    Example:
+        item: MemoryItem = await mine.memory.create_item(
+            summary="the parser test is flaky", memory_type="knowledge", significance="noteworthy"
+        )
+        hits: list[SearchHit] = await mine.memory.search("flaky tests", limit=10)
+        print(hits[0].item.id == item.id, hits[0].item.significance)  #> True noteworthy
     """
 
     item: MemoryItem

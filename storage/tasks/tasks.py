@@ -40,6 +40,11 @@ class Tasks(View):
     """What one agent may do with tasks.
 
     An agent sees and changes the tasks that it made, those assigned to it, and those of nobody.
+
+    Raises:
+        NotFound: out of every method that changes a task: there is none, or not for this agent.
+            Over the bus, of an id that is given in full, the sidecar finds that out: the change is
+            a dead letter then.
     """
 
     async def get_task(self, task_id: str) -> Task | None:
@@ -61,7 +66,14 @@ class Tasks(View):
         limit: int = 50,
         offset: int = 0,
     ) -> list[Task]:
-        """Tasks, the most urgent first, then by due date and age. A project is a parent task."""
+        """Tasks, the most urgent first, then by due date and age. A project is a parent task.
+
+        Args:
+            limit, offset: Most tasks, up to 10,000, and how many of the first to pass over.
+
+        Raises:
+            InvalidValue: there is no such status or priority.
+        """
         tasks: list[Task] = await self._port.read(
             "tasks",
             "list_tasks",
@@ -75,7 +87,11 @@ class Tasks(View):
         return tasks
 
     async def search_tasks(self, query: str, *, limit: int = 10) -> list[Task]:
-        """Tasks with any word of `query` in title, description or tags, the best first."""
+        """Tasks with any word of `query` in title, description or tags, the best first.
+
+        Args:
+            limit: Most tasks, up to 1000.
+        """
         tasks: list[Task] = await self._port.read("tasks", "search_tasks", query=query, limit=limit)
         return tasks
 
@@ -148,7 +164,11 @@ class Tasks(View):
         await self._port.write(DeleteTask(agent_id=self.agent, task_id=await self._whole(task_id)))
 
     async def ready(self, *, limit: int = 50) -> list[Task]:
-        """Tasks that can be started now, the most urgent first."""
+        """Tasks that can be started now, the most urgent first.
+
+        Args:
+            limit: Most tasks, up to 10,000.
+        """
         return await self.list_tasks(status="pending", limit=limit)
 
     async def _move(self, task_id: str, status: str, note: str | None) -> None:
