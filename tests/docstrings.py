@@ -21,7 +21,7 @@ _SECTION = re.compile(
     r"^(Args|Attributes|Example|Raises|Returns): ?(.*)\n((?:(?: {4}.*)?\n)*)", re.MULTILINE
 )
 _ENTRY = re.compile(r"^(\w+(?:, \w+)*): (.*(?:\n(?: {4}.*)?)*)", re.MULTILINE)
-_REFERENCE = re.compile(r"(?:[Ss]ee|[Aa]s|[Ll]ike|[Ff]or|[Ii]n)\s+`([\w.]+)`")
+_REFERENCE = re.compile(r"(?:[Ss]ee|[Aa]s|[Ll]ike|[Ff]or|[Ii]n|the (async))\s+`([\w.]+)`")
 _OUTPUT = re.compile(r"#> ?(.*)$", re.MULTILINE)
 
 
@@ -54,9 +54,9 @@ class Docstring:
         return found[1] if found else None
 
     @property
-    def references(self) -> list[str]:
-        """What it refers to for more."""
-        return _REFERENCE.findall(self.text)
+    def references(self) -> list[tuple[bool, str]]:
+        """What it refers to for more, and whether that is the async twin's."""
+        return [(bool(twin), name) for twin, name in _REFERENCE.findall(self.text)]
 
 
 class Member(NamedTuple):
@@ -84,11 +84,18 @@ class Member(NamedTuple):
 
 
 class Names:
-    """The exported names of a package, and the program that its examples stand in."""
+    """The exported names of a package, and the program that its examples stand in.
 
-    def __init__(self, module: ModuleType, names: list[str]) -> None:
+    Args:
+        twins: A package whose classes of the same names say more: the async ones.
+    """
+
+    def __init__(
+        self, module: ModuleType, names: list[str], twins: ModuleType | None = None
+    ) -> None:
         self.module = module
         self.names = names
+        self.twins = twins
 
     def __repr__(self) -> str:
         return self.module.__name__
@@ -97,10 +104,10 @@ class Names:
     def classes(self) -> dict[str, type]:
         return {name: v for name in self.names if isinstance(v := self.find(name), type)}
 
-    def find(self, name: str, owner: type | None = None) -> Any:
+    def find(self, name: str, owner: type | None = None, *, twin: bool = False) -> Any:
         """What `Topic.subscribe`, or `subscribe` in `owner`, is; None where there is no such."""
         first, _, rest = name.partition(".")
-        found = getattr(self.module, first, None)
+        found = getattr(self.twins if twin else self.module, first, None)
         if found is None and owner is not None and not rest:
             found = getattr(owner, first, None)
         return getattr(found, rest, None) if rest else found
@@ -176,31 +183,40 @@ class Scope(NamedTuple):
     names: Names
     owner: type | None
 
+    @property
+    def classes(self) -> list[type]:
+        """Its class, with those that it is made of, and those of its twin."""
+        if self.owner is None:
+            return []
+        twin = getattr(self.names.twins, self.owner.__name__, None)
+        return [*ancestry(self.owner), *(ancestry(twin) if twin else [])]
+
     def described(self, docstring: Docstring, parameter: str, *, depth: int = 3) -> str:
         """What is said of a parameter or attribute: there, in its class, or by reference."""
-        said = docstring.entries("Args", "Attributes").get(parameter, "")
-        for one in ancestry(self.owner) if self.owner else []:
-            said = said or Docstring(one.__doc__).entries("Args", "Attributes").get(parameter, "")
-        for reference in docstring.references if depth and not said else []:
-            target = self.names.find(reference, self.owner)
-            owner = target if isinstance(target, type) else self.owner
-            there = Scope(self.names, owner)
-            text = Docstring(inspect.getdoc(target) if target is not None else None)
-            said = said or there.described(text, parameter, depth=depth - 1)
-        return said
+        texts = [docstring, *(Docstring(one.__doc__) for one in self.classes)]
+        for text in texts:
+            if said := text.entries("Args", "Attributes").get(parameter):
+                return said
+        for there, text in self._referred(docstring) if depth else ():
+            if said := there.described(text, parameter, depth=depth - 1):
+                return said
+        return ""
 
     def raised(self, docstring: Docstring, *, depth: int = 3) -> str:
         """What is said of errors: there, for the whole class, or where it is referred to."""
         said = " ".join(docstring.entries("Raises")) + _free_errors(docstring)
-        for one in ancestry(self.owner) if self.owner else []:
+        for one in self.classes:
             said += " " + " ".join(Docstring(one.__doc__).entries("Raises"))
-        for reference in docstring.references if depth else []:
-            target = self.names.find(reference, self.owner)
+        for there, text in self._referred(docstring) if depth else ():
+            said += " " + there.raised(text, depth=depth - 1)
+        return said
+
+    def _referred(self, docstring: Docstring) -> Iterator[tuple["Scope", Docstring]]:
+        for twin, name in docstring.references:
+            target = self.names.find(name, self.owner, twin=twin)
             if target is not None:
                 owner = target if isinstance(target, type) else self.owner
-                text = Docstring(inspect.getdoc(target))
-                said += " " + Scope(self.names, owner).raised(text, depth=depth - 1)
-        return said
+                yield Scope(self.names, owner), Docstring(inspect.getdoc(target))
 
 
 def _free_errors(docstring: Docstring) -> str:
