@@ -9,11 +9,12 @@ out (2 s here). It runs on the Redis of `argentbus up`, or the one that ARGENTBU
 
 import os
 import sys
+from contextlib import suppress
 
 import anyio
 import msgspec
 
-from bus import Bus, Election, Lease, LockLost
+from bus import Bus, Election, Lease, LockLost, StaleVersion
 
 URL = os.environ.get("ARGENTBUS_REDIS_URL", "redis://127.0.0.1:6380")
 NAMESPACE = os.environ.get("ARGENTBUS_NAMESPACE", "argent")
@@ -34,9 +35,10 @@ async def plan(bus: Bus, name: str, lease: Lease) -> None:
         if entry is not None and entry.value.fence > lease.fence:
             raise LockLost(f"{entry.value.by} leads by now")
         done = entry.value.round if entry else 0
-        # Compare-and-set: a leader that was suspended between its reading and this is refused.
+        # Compare-and-set: one that stood still between its reading and this is refused.
         new = Plan(done + 1, name, lease.fence)
-        await plans.put("current", new, if_version=entry.version if entry else 0)
+        with suppress(StaleVersion):  # another wrote meanwhile: look again
+            await plans.put("current", new, if_version=entry.version if entry else 0)
         await anyio.sleep(TTL / 10)
 
 
