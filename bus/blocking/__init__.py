@@ -34,6 +34,23 @@ What differs from the async bus, since nobody can cancel a thread:
 A bus is closed by its `with` block, or by `close()`. One that is not warns (`ResourceWarning`), and
 is closed when the interpreter ends, which waits for it for a few seconds at most. After a fork, the
 child connects a bus of its own: its parent's raises `BusError` there.
+
+The examples in this package's docstrings stand in such a program, where the dots are; what one
+prints is behind `#>`.
+
+    from bus import ABSENT, Answer, Event, LeaderChange, MapSnapshot
+    from bus.blocking import *
+    from msgspec import Struct
+    from threading import Thread
+
+    class Review(Struct):
+        path: str
+
+    class Mood(Struct):
+        word: str
+
+    with Bus.connect("redis://127.0.0.1:6380") as bus, bus.join("scout") as agent:
+        ...
 """
 
 from .agent import Agent

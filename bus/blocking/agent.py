@@ -30,6 +30,15 @@ class Agent(Noun[AsyncAgent]):
         id: The agent's id.
         presence: Its record: id, instance, role, where it runs, since when.
         state: What it last said of itself.
+
+    Example:
+        writer: Agent
+        with bus.join("writer", role="writer") as writer:
+            agent.set_state(status="processing", activity="looks for work")
+            agent.send("writer", Review("parser.py"))
+            inbox: Inbox = writer.inbox(Review)
+            with inbox.receive(timeout=5) as delivery:
+                print(delivery.sender, delivery.body.path)  #> scout parser.py
     """
 
     def __init__(self, bus: "Bus", hold: Hold[AsyncAgent], over: AsyncAgent) -> None:

@@ -48,6 +48,13 @@ class Bus:
         registry: Who is present, and what became of others.
         telemetry: What it tells of itself.
         over: The async bus that this one is, on its `portal`.
+        portal: The thread with an event loop on which the async bus runs.
+
+    Example:
+        with Bus.connect("redis://127.0.0.1:6380", ttl=10, patience=5) as own:
+            with own.join("writer", role="writer"), own.lock("report"):
+                own.queue("reviews", Review).put(Review("parser.py"))
+            print(own.queues())  #> ['reviews']
     """
 
     def __init__(self, portal: Portal, hold: Hold[AsyncBus], bus: AsyncBus) -> None:

@@ -54,6 +54,17 @@ class Consumer(_Deliveries[T]):
     Attributes:
         name: That nobody else has.
         handler_timeout: Seconds after which a delivery counts as failed, or None.
+        over: The async consumer that it is.
+
+    Example:
+        reviews = bus.queue("reviews", Review)
+        reviews.put(Review("parser.py"))
+        consumer: Consumer[Review]
+        with reviews.consume("reviewers", prefetch=0, ttl=10) as consumer:
+            for delivery in consumer:
+                with delivery:
+                    print(delivery.body.path)  #> parser.py
+                consumer.stop()  # ends the iteration
     """
 
     def __init__(self, bus: "Bus", hold: Hold[Any], over: AsyncConsumer[T]) -> None:
@@ -94,6 +105,8 @@ class Inbox(_Deliveries[Any]):
 
     Made by `Agent.inbox`. It is read from the first use on, until the agent leaves or is taken
     over; what is unhandled then goes back.
+
+    Example: See `Agent`.
     """
 
     def __init__(self, bus: "Bus", hold: Hold[Any], over: AsyncInbox) -> None:

@@ -44,6 +44,17 @@ class Delivery(Generic[T]):
         failures: What counts against `max_deliveries` if this attempt fails: deaths do not.
         timed_out: Whether its block took longer than the handler timeout.
         processing: Its handling, as telemetry is told of it.
+        over: The async delivery that it is.
+
+    Example:
+        reviews = bus.queue("reviews", Review)
+        reviews.put(Review("parser.py"))
+        with reviews.consume("reviewers") as deliveries:
+            delivery: Delivery[Review] = next(deliveries)
+            delivery.nack(delay=0.1)  # again in 0.1 s, wherever a consumer is free
+            again = next(deliveries)
+            print(again.attempt, again.id == delivery.id)  #> 2 True
+            again.reject("it has no tests")  # a dead letter
     """
 
     def __init__(self, bus: "Bus", consumer: Hold[Any], over: AsyncDelivery[T]) -> None:

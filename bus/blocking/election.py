@@ -19,6 +19,8 @@ class LeaderChanges(Pull[LeaderChange]):
     """The changes of a leader from a moment on, until the election's block ends: iterate over it.
 
     Made by `Election.changes`.
+
+    Example: See `Election`.
     """
 
     def __init__(self, bus: "Bus", hold: Hold[Any], over: AsyncLeaderChanges) -> None:
@@ -37,6 +39,14 @@ class Election(Noun[AsyncElection]):
         candidate: The name under which this process stands.
         leader: Who leads, as last heard; None: nobody.
         leading: Whether this process leads, as last heard. To act on it, be inside `lead`.
+
+    Example:
+        election: Election
+        with bus.election("planner", candidate="scout", ttl=10) as election:
+            changes: LeaderChanges = election.changes()
+            with election.lead() as lease:
+                change: LeaderChange = changes.receive(timeout=5)
+                print(change.leader.candidate, change.leader.fence == lease.fence)  #> scout True
     """
 
     def __init__(self, bus: "Bus", hold: Hold[AsyncElection], over: AsyncElection) -> None:

@@ -27,6 +27,19 @@ class Gathering(Pull[Answer[R]]):
         asked: Ids of those who were asked.
         answers: Those that were taken so far, by the id of the agent.
         silent: Ids of those who have not answered so far.
+
+    Example:
+        def review():
+            with next(agent.inbox()) as delivery:
+                delivery.reply("fine")
+
+        reviewer = Thread(target=review)
+        reviewer.start()
+        gathering: Gathering[str]
+        with bus.join("editor") as editor, editor.gathering("page 1", str, timeout=5) as gathering:
+            answer: Answer[str] = next(gathering)
+            print(answer.agent, answer.reply)  #> scout fine
+        reviewer.join()
     """
 
     def __init__(self, bus: "Bus", hold: Hold[Any], over: AsyncGathering[R]) -> None:

@@ -192,6 +192,12 @@ class Block(Generic[T, Shown]):
     Args:
         over: The async context manager.
         show: Makes the noun of what that gives.
+
+    Example:
+        block: Block = bus.topic("mood", Mood).subscribe()
+        with block as feed:  # once: what made it makes another
+            bus.topic("mood", Mood).publish(Mood("calm"))
+            print(feed.receive(timeout=5).body.word)  #> calm
     """
 
     def __init__(

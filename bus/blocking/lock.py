@@ -22,6 +22,8 @@ class Lease(Noun[AsyncLease]):
         name: Of what is held, such as `lock heartbeat:scout`.
         fence: A number greater than that of every lease before: pass it to what is protected.
         ttl: Seconds that the lease lasts without renewal.
+
+    Example: See `Lock`.
     """
 
     def __init__(self, bus: "Bus", hold: Hold[Any], over: AsyncLease) -> None:
@@ -84,6 +86,13 @@ class Lock(Noun[AsyncLock]):
     What it guarantees, its arguments and its errors are those of the async `Lock`; but a thread
     cannot be cancelled: where the lease is lost, `Lease.check` raises `LockLost`, and so does
     leaving the block. May be used again after its block has ended, but is not reentrant.
+
+    Example:
+        report: Lock = bus.lock("report", ttl=30, wait=5)
+        lease: Lease
+        with report as lease:  # renewed, however long this thread is busy
+            lease.check()  # right before a side effect: LockLost, if it is lost
+            print(lease.name, lease.remaining > 20)  #> lock report True
     """
 
     _hold: Hold[AsyncLease] | None = None
@@ -110,6 +119,11 @@ class Semaphore(Lock):
     """A named semaphore: `with bus.semaphore("gpu", permits=5) as lease: ...`.
 
     As `Lock`, with up to `permits` holders at a time. See the async `Semaphore`.
+
+    Example:
+        gpu: Semaphore = bus.semaphore("gpu", permits=2, wait=0)
+        with gpu, bus.semaphore("gpu", permits=2, wait=0):
+            print("both permits are in use")  #> both permits are in use
     """
 
 

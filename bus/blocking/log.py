@@ -10,6 +10,13 @@ class Log(Noun[AsyncLog]):
     """One log of a namespace. Made by `Bus.log`.
 
     What is appended goes straight to Redis where it can (see `bus.blocking`).
+
+    Example:
+        log: Log = bus.log("audit")
+        place = log.place({"task": 17, "done": True}, sender="scout")
+        entries = log.read(after="0-0", limit=100)
+        print(entries[0].id == place.entry_id, entries[0].envelope.sender)  #> True scout
+        log.trim(through=place.entry_id, epoch=place.epoch)
     """
 
     @property

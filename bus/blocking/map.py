@@ -23,6 +23,15 @@ class Watch(Pull[MapSnapshot[T] | MapChange[T]]):
 
     Attributes:
         position: Behind the last item that was taken: `Map.watch(after=...)` goes on from it.
+
+    Example:
+        plan = bus.map("plan", str)
+        watch: Watch[str]
+        with plan.watch() as watch:
+            snapshot: MapSnapshot[str] = next(watch)
+            plan.put("step-1", "dig")
+            change = watch.receive(timeout=5)
+            print(dict(snapshot.entries), change.kind, change.entry.value)  #> {} put dig
     """
 
     def __init__(self, bus: "Bus", hold: Hold[Any], over: AsyncWatch[T]) -> None:
@@ -42,6 +51,12 @@ class Map(Noun[AsyncMap[T]]):
     entry = plan.put("step-3", Step("dig"), if_version=ABSENT)  # StaleVersion: another was first
     with plan.watch() as changes:  # a snapshot, then every change
         for item in changes: ...
+
+    Example:
+        plan: Map[str] = bus.map("plan", str, sender="scout")
+        first = plan.put("step-1", "dig", if_version=ABSENT)
+        plan.put("step-1", "dig deeper", if_version=first.version, ttl=3600)
+        print(plan.get("step-1").value)  #> dig deeper
     """
 
     @property

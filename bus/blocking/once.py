@@ -27,6 +27,13 @@ class Run(Noun[AsyncRun]):
         due: When the period began, by the server's clock, in seconds since the epoch.
         attempt: Which attempt it is, from 1.
         lease: Of the run, with its fence.
+
+    Example:
+        run: Run | None = bus.once_per("summary", 3600).claim()
+        if run is not None:  # None: another has this hour's
+            with run as lease:
+                lease.check()
+                print("summarized")  #> summarized
     """
 
     def __init__(self, bus: "Bus", over: AsyncRun) -> None:
@@ -59,6 +66,13 @@ class OncePer(Noun[AsyncOncePer]):
 
     Any number of runners iterate; each period's run comes to one of them. Ctrl-C while it waits
     leaves no run claimed. See the async `OncePer` for the arguments.
+
+    Example:
+        summaries: OncePer = bus.once_per("summary", 3600, attempts=3)
+        for run in summaries:  # wherever in the fleet: one of them has this hour's
+            with run as lease:
+                print(run.attempt, lease.fence > 0)  #> 1 True
+            break
     """
 
     @property

@@ -35,6 +35,14 @@ class Queue(Noun[AsyncQueue[T]]):
         name: Of the queue.
         base: Key of its stream.
         rules: What this program asks of its messages.
+
+    Example:
+        reviews: Queue[Review] = bus.queue("reviews", Review, max_deliveries=5)
+        reviews.put(Review("parser.py"), dedupe="pr-17")
+        reviews.put(Review("parser.py"), dedupe="pr-17")  # within a day: the same one
+        with reviews.consume("reviewers") as deliveries:
+            with next(deliveries) as delivery:  # acknowledged at its end
+                print(delivery.body.path, delivery.attempt)  #> parser.py 1
     """
 
     def __init__(self, bus: "Bus", over: AsyncQueue[T]) -> None:

@@ -24,6 +24,8 @@ class PresenceEvents(Pull[PresenceEvent]):
     Raises:
         EventsMissed: events were trimmed, or lost with the server's data, before they were read.
             Take a new snapshot.
+
+    Example: See `Registry`.
     """
 
     def __init__(self, bus: "Bus", over: AsyncPresenceEvents) -> None:
@@ -57,6 +59,15 @@ class Registry(Noun[AsyncRegistry]):
 
     Attributes:
         refused: Records in Redis that were not read, because they are none.
+
+    Example:
+        registry: Registry = bus.registry
+        now = registry.snapshot()
+        print(list(now.agents), now.states["scout"].status)  #> ['scout'] idle
+        events: PresenceEvents
+        with registry.events(after=now.after) as events, bus.join("writer"):
+            event = events.receive(timeout=5)
+            print(event.agent, event.kind)  #> writer joined
     """
 
     @property

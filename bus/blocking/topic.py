@@ -28,6 +28,8 @@ class Feed(Pull[Item]):
 
     Raises:
         SlowSubscriber: with `when_full="close"`, once what was in the buffer has been read.
+
+    Example: See `Topic`.
     """
 
     def __init__(self, bus: "Bus", hold: Hold[Any], over: AsyncFeed[Item]) -> None:
@@ -98,6 +100,14 @@ class Topic(_Subscribable[T], Noun[AsyncTopic[T]]):
             print(feed.receive(timeout=5).body)
 
     What is published while nobody listens is heard by nobody.
+
+    Example:
+        mood: Topic[Mood] = agent.topic("mood.scout", Mood)
+        feed: Feed[Event[Mood]]
+        with mood.subscribe() as feed:
+            mood.publish(Mood("calm"))
+            event = feed.receive(timeout=5)
+            print(event.sender, event.body.word)  #> scout calm
     """
 
     def publish(self, body: T) -> int:
@@ -118,4 +128,10 @@ class Topics(_Subscribable[T], Noun[AsyncTopics[T]]):
     """All topics whose names fit a pattern, to be listened to. Made by `Bus.topics`.
 
     `Event.topic` says which one an event is of.
+
+    Example:
+        moods: Topics[Mood] = bus.topics("mood.*", Mood)
+        with moods.subscribe() as feed:
+            agent.topic("mood.scout", Mood).publish(Mood("calm"))
+            print(next(feed).topic)  #> mood.scout
     """
