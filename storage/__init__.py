@@ -16,11 +16,17 @@ from .errors import (
 )
 from .factory import open_storage
 from .memory import SearchHit
+from .model.agents import AgentRecord
+from .model.history import TaskChange
 from .model.items import MemoryItem
 from .model.tasks import Task
+from .model.teams import Team, TeamInvitation, TeamMember
 from .parts import Scoped
+from .tasks import Project
+from .teams import TeamRecord
 
 __all__ = [
+    "AgentRecord",
     "ApplyResult",
     "CommandRefused",
     "ConfigurationError",
@@ -31,6 +37,7 @@ __all__ = [
     "NotFound",
     "NotSupported",
     "Position",
+    "Project",
     "SchemaMismatch",
     "Scoped",
     "SearchHit",
@@ -39,6 +46,11 @@ __all__ = [
     "StorageConfig",
     "StorageError",
     "Task",
+    "TaskChange",
+    "Team",
+    "TeamInvitation",
+    "TeamMember",
+    "TeamRecord",
     "WritesLost",
     "open_storage",
 ]

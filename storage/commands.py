@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from .errors import InvalidValue
-from .model import items, tasks, values
+from .model import agents, claims, items, tasks, teams, values
 from .model.command import Command
 
 __all__ = ["DIMENSIONS", "TYPES", "Command", "checked"]
@@ -12,17 +12,23 @@ __all__ = ["DIMENSIONS", "TYPES", "Command", "checked"]
 DIMENSIONS: Final = 768
 
 TYPES: Final[dict[str, Any]] = {
-    kind.__name__: kind for module in (items, tasks) for kind in module.COMMANDS
+    kind.__name__: kind
+    for module in (items, tasks, claims, teams, agents)
+    for kind in module.COMMANDS
 }
 
 
-def checked(command: Command, dimensions: int) -> Command:
+def checked(command: Command, dimensions: int, *, operator: bool = False) -> Command:
     """Return `command` with every value checked.
+
+    Args:
+        operator: An operator gives it: some commands may then be in nobody's name.
 
     Raises:
         InvalidValue: a value that no table may hold.
     """
     if not isinstance(command, Command):
         raise InvalidValue("command", f"is a {type(command).__name__}, which is none")
-    values.text("agent_id", command.agent_id, least=1, most=128)
+    if not (operator and command.by_operators and command.agent_id == ""):
+        values.text("agent_id", command.agent_id, least=1, most=128)
     return command.checked(dimensions)

@@ -206,7 +206,7 @@ COMMANDS: list[tuple[Callable[[], Any], str, str]] = [
         lambda: UpdateItem(agent_id="a", item_id="i", changes={"a'; DROP": 1}, at=NOW),
         *("a'; DROP", "cannot be changed"),
     ),
-    (lambda: DeleteTask(agent_id="scout", task_id="\0"), "task_id", "NUL"),
+    (lambda: DeleteTask(agent_id="scout", task_id="\0", at=NOW), "task_id", "NUL"),
     (
         lambda: MoveTask(agent_id="scout", task_id="t", status="done", at=NOW),
         *("status", "must be pending"),
