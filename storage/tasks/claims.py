@@ -45,8 +45,9 @@ class Claims(View):
         agent.
 
         The times of leases are those of the claimers' clocks. Clocks that differ by up to a
-        second (`leases.SKEW`) take nothing from each other; where they differ by more, a task may be claimed that
-        much before its lease is over. Its first claimer is then refused when it completes.
+        second (`leases.SKEW`) take nothing from each other; where they differ by more, a task may
+        be claimed that much before its lease is over. Its first claimer is then refused when it
+        completes.
 
         Args:
             limit: Most tasks, 1 to 1,000.
