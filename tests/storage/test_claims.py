@@ -94,39 +94,35 @@ async def test_only_what_an_agent_may_see_and_is_for_nobody_else_is_claimed(
         await storage.operator().tasks.claim()
 
 
-@pytest.mark.parametrize(
-    ("filters", "expected"),
-    [
-        ({"tags": ["x"]}, {"1", "2"}),
-        ({"tags": ["x", "y"]}, {"2"}),
-        ({"team": "t"}, {"1"}),
-        ({"project": "p"}, {"3"}),
-        ({"priority": ["high", "low"]}, {"2", "3"}),
-        ({"priority": []}, set()),
-        ({"due_before": START}, {"3"}),
-        ({"due_after": START}, {"2"}),
-        ({"metadata": {"n": 1}}, {"1"}),
-        ({"without": ["due_at"]}, {"1"}),
-        ({"source": "job", "tags": ["y"]}, {"2"}),
-    ],
-)
-async def test_claims_and_lists_take_the_same_filters(
-    storage: DatabaseAdapter, filters: Any, expected: set[str]
-) -> None:
+FILTERS: list[tuple[Any, set[str]]] = [
+    ({"tags": ["x"]}, {"1", "2"}),
+    ({"tags": ["x", "y"]}, {"2"}),
+    ({"team": "t"}, {"1"}),
+    ({"project": "p"}, {"3"}),
+    ({"priority": ["high", "low"]}, {"2", "3"}),
+    ({"priority": []}, set()),
+    ({"due_before": START}, {"3"}),
+    ({"due_after": START}, {"2"}),
+    ({"metadata": {"n": 1}}, {"1"}),
+    ({"without": ["due_at"]}, {"1"}),
+    ({"source": "job", "tags": ["y"]}, {"2"}),
+]
+
+
+async def test_claims_and_lists_take_the_same_filters(storage: DatabaseAdapter) -> None:
     tasks = storage.scoped("a").tasks
     make = tasks.create_task
     await make(title="1", task_id="1", tags=["x"], team_id="t", metadata={"n": 1, "m": [1]})
-    await make(
-        title="2", task_id="2", tags=["y", "x"], priority="high", source="job", due_at=START
-    )
+    await make(title="2", task_id="2", tags=["y", "x"], priority="high", source="job", due_at=START)
     before = START - timedelta(microseconds=1)
     await make(title="3", task_id="3", priority="low", due_at=before, parent_task_id="p")
-    for found in (
-        await tasks.list_tasks(**filters),
-        await tasks.ready(**filters),
-        await tasks.claim(10, **filters),
-    ):
-        assert {task.id for task in found} == expected
+    for filters, expected in FILTERS:
+        assert {task.id for task in await tasks.list_tasks(**filters)} == expected, filters
+        assert {task.id for task in await tasks.ready(**filters)} == expected, filters
+        claimed = await tasks.claim(10, **filters)
+        assert {task.id for task in claimed} == expected, filters
+        for task in claimed:
+            await tasks.release(task.id)
 
 
 async def test_a_lease_that_ran_out_lets_others_claim_and_its_holder_is_refused(
@@ -219,17 +215,17 @@ async def test_the_same_claim_again_takes_nothing_more(storage: DatabaseAdapter,
     assert len(await tasks.list_tasks(status="pending")) == 3
 
 
-@pytest.mark.parametrize("move", ["complete", "fail", "cancel", "block"])
-async def test_a_move_out_of_progress_ends_the_claim(storage: DatabaseAdapter, move: str) -> None:
+async def test_a_move_out_of_progress_ends_the_claim(storage: DatabaseAdapter) -> None:
     tasks = storage.scoped("a").tasks
-    await tasks.create_task(title="x")
-    [task] = await tasks.claim()
-    arguments = () if move == "complete" else ("because",)
-    await getattr(tasks, move)(task.id, *arguments, claim_id=task.claim_id)
-    moved = await read(tasks, task.id)
-    assert (moved.claim_id, moved.claim_expires_at, moved.assignee) == (None, None, "a")
-    with pytest.raises(CommandRefused, match="and claimed by nobody"):
-        await tasks.complete(task.id, claim_id=task.claim_id)
+    for move in ("complete", "fail", "cancel", "block"):
+        await tasks.create_task(title="x")
+        [task] = await tasks.claim()
+        arguments = () if move == "complete" else ("because",)
+        await getattr(tasks, move)(task.id, *arguments, claim_id=task.claim_id)
+        moved = await read(tasks, task.id)
+        assert (moved.claim_id, moved.claim_expires_at, moved.assignee) == (None, None, "a")
+        with pytest.raises(CommandRefused, match="and claimed by nobody"):
+            await tasks.complete(task.id, claim_id=task.claim_id)
 
 
 async def test_a_released_task_is_for_all_again_and_blocked_if_it_waits(
@@ -287,35 +283,32 @@ async def test_who_made_a_task_may_take_it_back_and_an_operator_may_do_anything(
     assert await claimed_by(storage) == {}
 
 
-@pytest.mark.parametrize(
-    ("change", "field"),
-    [
-        ({"limit": 0}, "limit"),
-        ({"limit": 1001}, "limit"),
-        ({"lease": 0}, "lease"),
-        ({"lease": float("nan")}, "lease"),
-        ({"lease": float("inf")}, "lease"),
-        ({"claim_id": ""}, "claim_id"),
-        ({"at": datetime(9999, 12, 30, tzinfo=UTC), "lease": 8e6}, "lease"),
-        ({"filters": {"status": "done"}}, "status"),
-        ({"filters": {"colour": "red"}}, "colour"),
-        ({"filters": {"tags": "x"}}, "tags"),
-        ({"filters": {"tags": ["\0"]}}, "tags"),
-        ({"filters": {"due_before": datetime(2026, 1, 2)}}, "due_before"),  # noqa: DTZ001
-        ({"filters": {"due_before": "soon"}}, "due_before"),
-        ({"filters": {"metadata": {"a": [1]}}}, "metadata"),
-        ({"filters": {"metadata": {"a": float("nan")}}}, "metadata"),
-        ({"filters": {"without": ["title"]}}, "without"),
-        ({"filters": {"project": 5}}, "project"),
-    ],
-)
-async def test_what_cannot_be_claimed_is_refused_by_name(
-    storage: DatabaseAdapter, change: dict[str, Any], field: str
-) -> None:
-    command = msgspec.structs.replace(claim_at(0), **change)
-    with pytest.raises(InvalidValue) as caught:
-        await storage.write(command)
-    assert caught.value.field.startswith(field), caught.value
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"limit": 0}, "limit"),
+    ({"limit": 1001}, "limit"),
+    ({"lease": 0}, "lease"),
+    ({"lease": float("nan")}, "lease"),
+    ({"lease": float("inf")}, "lease"),
+    ({"claim_id": ""}, "claim_id"),
+    ({"at": datetime(9999, 12, 30, tzinfo=UTC), "lease": 8e6}, "lease"),
+    ({"filters": {"status": "done"}}, "status"),
+    ({"filters": {"colour": "red"}}, "colour"),
+    ({"filters": {"tags": "x"}}, "tags"),
+    ({"filters": {"tags": ["\0"]}}, "tags"),
+    ({"filters": {"due_before": datetime(2026, 1, 2)}}, "due_before"),  # noqa: DTZ001
+    ({"filters": {"due_before": "soon"}}, "due_before"),
+    ({"filters": {"metadata": {"a": [1]}}}, "metadata"),
+    ({"filters": {"metadata": {"a": float("nan")}}}, "metadata"),
+    ({"filters": {"without": ["title"]}}, "without"),
+    ({"filters": {"project": 5}}, "project"),
+]
+
+
+async def test_what_cannot_be_claimed_is_refused_by_name(storage: DatabaseAdapter) -> None:
+    for change, field in WRONG:
+        with pytest.raises(InvalidValue) as caught:
+            await storage.write(msgspec.structs.replace(claim_at(0), **change))
+        assert caught.value.field.startswith(field), caught.value
 
 
 async def test_many_who_claim_at_once_get_different_tasks(storage: DatabaseAdapter) -> None:

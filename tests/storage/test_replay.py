@@ -17,12 +17,12 @@ from storage.adapter import DatabaseAdapter
 from storage.commands import Command
 from tests.postgres import PostgresServer
 from tests.storage.backends import BACKENDS, TABLES, Raw, opened
-from tests.storage.histories import items, tasks
+from tests.storage.histories import agents, items, tasks, teams
 from tests.storage.test_apply import at, entries
 
 pytestmark = pytest.mark.anyio
 
-HISTORIES = (items, tasks)
+HISTORIES = (items, tasks, teams, agents)
 _histories = st.lists(st.one_of(*(history.plans for history in HISTORIES)), min_size=1, max_size=25)
 
 

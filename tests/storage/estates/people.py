@@ -24,9 +24,7 @@ async def fill(storage: DatabaseAdapter, raw: Raw) -> None:
 
 TEAMS = ("ab", "c", "ad")
 MINE = seen(a={"ab", "ad"}, b={"ab"}, c={"c"}, d={"ad"}, operator={*TEAMS})
-MATES = seen(
-    a={"a", "b", "d"}, b={"a", "b"}, c={"c"}, d={"a", "d"}, operator={"a", "b", "c", "d"}
-)
+MATES = seen(a={"a", "b", "d"}, b={"a", "b"}, c={"c"}, d={"a", "d"}, operator={"a", "b", "c", "d"})
 INVITED = seen(a={"z"}, b={"z"})
 EVERYBODY: dict[str, set[Any]] = {agent: {*AGENTS} for agent in (*AGENTS, "")}
 
@@ -74,5 +72,7 @@ SQL = {
     "agent_registry": Shown("SELECT id FROM agent_registry", EVERYBODY),
     "teams": Shown("SELECT id FROM teams", MINE),
     "team_members": Shown("SELECT agent_id FROM team_members", MATES),
-    "team_invitations": Shown("SELECT agent_id FROM team_invitations", seen(a={"z"}, b={"z"}, operator=set())),
+    "team_invitations": Shown(
+        "SELECT agent_id FROM team_invitations", seen(a={"z"}, b={"z"}, operator=set())
+    ),
 }
