@@ -5,6 +5,17 @@
 
 -- name: unless_locked
 
+-- name: follow_queue
+-- The index is named, below.
+SELECT 1;
+
+-- name: by_lease
+INDEXED BY tasks_claimed_until
+
+-- name: by_queue
+-- Without statistics SQLite would rather sort all that is pending.
+INDEXED BY tasks_ready
+
 -- name: has_all
 -- Whether the list `this` has all that is in the list %s.
 NOT EXISTS (SELECT 1 FROM json_each(%s) AS wanted

@@ -25,7 +25,11 @@ class Claims(View):
     async def ready(self, *, limit: int = 50, **filters: Unpack[Filters]) -> list[Task]:
         """Tasks that this agent could claim now, the best first: see `claim`."""
         tasks: list[Task] = await self._port.read(
-            "claims", "ready", at=values.now(), limit=limit, filters=dict(filters)
+            "claims",
+            "ready",
+            at=values.now(),
+            limit=limit,
+            filters=TaskFilter.of(filters).given(),
         )
         return tasks
 

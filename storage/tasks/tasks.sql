@@ -41,13 +41,14 @@ ORDER BY %(queue)s LIMIT $2 OFFSET $3;
 -- name: ready
 -- What the agent can work on now, the best first: what is pending for it or for whoever comes, and
 -- what a claimer still holds whose lease ran out by $2. Each half by an index of its own.
--- %(filters)s: more conditions, from $4 on; %(lock)s: how rows are locked.
+-- %(filters)s: more conditions, from $4 on; %(lock)s: how rows are locked; %(by_lease)s and
+-- %(by_queue)s: the indexes, where they must be named.
 WITH lapsed AS (
-  SELECT %(columns)s FROM tasks
+  SELECT %(columns)s FROM tasks %(by_lease)s
   WHERE status = 'in_progress' AND claim_expires_at <= $2 AND {visible_tasks} %(filters)s
   ORDER BY %(queue)s LIMIT $3 %(lock)s
 ), pending AS (
-  SELECT %(columns)s FROM tasks
+  SELECT %(columns)s FROM tasks %(by_queue)s
   WHERE status = 'pending' AND ($1 = '' OR assignee IS NULL OR assignee = $1)
     AND {visible_tasks} %(filters)s
   ORDER BY %(queue)s LIMIT $3 %(lock)s
