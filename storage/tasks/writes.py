@@ -43,10 +43,11 @@ class TaskWrites(Writes):
     async def _create(self, transaction: Transaction, commands: Sequence[CreateTask]) -> None:
         depends, belongs = _ties(commands[0])
         tasks = [command.task for command in commands]
+        if depends:
+            await dependencies.hold_dependencies(transaction)
         if belongs:
             await dependencies.hold_parents(transaction)
         if depends:
-            await dependencies.hold_dependencies(transaction)
             for task in tasks:
                 await self._insert(transaction, [await _settled(transaction, task)])
                 await dependencies.check_new(transaction, task)

@@ -146,7 +146,7 @@ class TeamWrites(Writes):
         by, target = command.agent_id, (command.team_id, command.session_key)
         team = await self._find(transaction, command.team_id)
         if team is None:
-            return
+            raise _not_led(command.team_id, by)
         member = await self._member(transaction, *target)
         if member is None:
             sql = SQL["invitations_to_take"] % self._invitations.selected

@@ -13,6 +13,9 @@ from storage.postgres.adapter import PgAdapter
 from storage.sqlite.adapter import SQLiteAdapter
 from storage.tasks import Tasks
 
+#: Seconds of a lease: nobody who lives loses one, however slow the machine is.
+LEASE = 120.0
+
 #: Seconds between two looks for tasks whose claimer is dead.
 LOOK = 0.05
 
@@ -24,15 +27,14 @@ class Orders(NamedTuple):
         where: A SQLite file, or the URL of a PostgreSQL.
         name: Of the agent.
         at_once: Tasks of one claim.
-        lease: Seconds.
-        holds_after: Completed tasks after which it claims others, and waits with them to be killed.
+        holds_after: Completed tasks after which it claims others for a second, and waits with them
+            to be killed.
         notes: A file: a line for each task that it completed, `holds` when it waits.
     """
 
     where: str
     name: str
     at_once: int
-    lease: float
     holds_after: int | None
     notes: Path
 
@@ -60,8 +62,9 @@ async def _claim(orders: Orders) -> None:
         with orders.notes.open("a", buffering=1) as notes:
             done = 0
             while await _any_left(tasks):
-                found = await tasks.claim(orders.at_once, lease=orders.lease)
-                if orders.holds_after is not None and found and done >= orders.holds_after:
+                holds = orders.holds_after is not None and done >= orders.holds_after
+                found = await tasks.claim(orders.at_once, lease=1.0 if holds else LEASE)
+                if holds and found:
                     notes.write("holds\n")
                     await anyio.sleep_forever()
                 for task in found:

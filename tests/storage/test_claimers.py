@@ -44,7 +44,6 @@ def claimers(where: str, directory: Path) -> Iterator[dict[str, Any]]:
                 where=where,
                 name=name,
                 at_once=1 + n % 5,
-                lease=1.0 if n < VICTIMS else 60.0,
                 holds_after=n * TASKS // CLAIMERS // VICTIMS // 2 if n < VICTIMS else None,
                 notes=directory / name,
             )
