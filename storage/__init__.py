@@ -32,10 +32,12 @@ from .errors import (
 from .factory import open_storage
 from .feedback import Judgement
 from .memory import LessonHit, SearchHit
+from .model.agents import AgentRecord
 from .model.candidates import Candidate
 from .model.categories import Category
 from .model.entities import Entity
 from .model.feedback import Feedback
+from .model.history import TaskChange
 from .model.items import MemoryItem
 from .model.lessons import Lesson
 from .model.observations import Observation
@@ -43,9 +45,13 @@ from .model.reflections import Reflection
 from .model.resources import Resource
 from .model.sessions import Session
 from .model.tasks import Task
+from .model.teams import Team, TeamInvitation, TeamMember
 from .parts import Scoped
+from .tasks import Project
+from .teams import TeamRecord
 
 __all__ = [
+    "AgentRecord",
     "ApplyResult",
     "Candidate",
     "Category",
@@ -64,6 +70,7 @@ __all__ = [
     "NotSupported",
     "Observation",
     "Position",
+    "Project",
     "Reflection",
     "Resource",
     "SchemaMismatch",
@@ -75,6 +82,11 @@ __all__ = [
     "StorageConfig",
     "StorageError",
     "Task",
+    "TaskChange",
+    "Team",
+    "TeamInvitation",
+    "TeamMember",
+    "TeamRecord",
     "WritesLost",
     "open_storage",
 ]

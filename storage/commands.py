@@ -4,8 +4,10 @@ from typing import Any, Final
 
 from .errors import InvalidValue
 from .model import (
+    agents,
     candidates,
     categories,
+    claims,
     entities,
     feedback,
     items,
@@ -15,6 +17,7 @@ from .model import (
     resources,
     sessions,
     tasks,
+    teams,
     values,
 )
 from .model.command import Command
@@ -36,6 +39,9 @@ _MODULES: Final[Any] = (
     sessions,
     observations,
     tasks,
+    claims,
+    teams,
+    agents,
 )
 
 TYPES: Final[dict[str, Any]] = {
@@ -43,13 +49,17 @@ TYPES: Final[dict[str, Any]] = {
 }
 
 
-def checked(command: Command, dimensions: int) -> Command:
+def checked(command: Command, dimensions: int, *, operator: bool = False) -> Command:
     """Return `command` with every value checked.
+
+    Args:
+        operator: An operator gives it: some commands may then be in nobody's name.
 
     Raises:
         InvalidValue: a value that no table may hold.
     """
     if not isinstance(command, Command):
         raise InvalidValue("command", f"is a {type(command).__name__}, which is none")
-    values.text("agent_id", command.agent_id, least=1, most=128)
+    if not (operator and command.by_operators and command.agent_id == ""):
+        values.text("agent_id", command.agent_id, least=1, most=128)
     return command.checked(dimensions)

@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+from .agents import Agents
+from .agents.agents import AgentReads, AgentWrites
 from .domain import Part, Port, Writes
 from .feedback import ModelFeedback
 from .feedback.feedback import FeedbackReads, FeedbackWrites
@@ -21,7 +23,12 @@ from .sessions import Sessions
 from .sessions.observations import ObservationReads, ObservationWrites
 from .sessions.sessions import SessionReads, SessionWrites
 from .tasks import Tasks
-from .tasks.tasks import TaskReads, TaskWrites
+from .tasks.leases import ClaimReads, ClaimWrites
+from .tasks.reads import TaskReads
+from .tasks.writes import TaskWrites
+from .teams import Teams
+from .teams.teams import TeamReads
+from .teams.writes import TeamWrites
 
 PARTS: Final = (
     Part("items", ItemReads, ItemWrites),
@@ -37,6 +44,9 @@ PARTS: Final = (
     Part("sessions", SessionReads, SessionWrites),
     Part("observations", ObservationReads, ObservationWrites),
     Part("tasks", TaskReads, TaskWrites),
+    Part("claims", ClaimReads, ClaimWrites),
+    Part("teams", TeamReads, TeamWrites),
+    Part("agents", AgentReads, AgentWrites),
 )
 
 #: What may be read, with the type of the answer.
@@ -53,6 +63,8 @@ class Scoped:
         feedback: How models did for it.
         sessions: Its conversations, and what happened in them.
         tasks: Its tasks.
+        teams: Its teams.
+        agents: The registry of agents.
 
     Example: See `StorageAdapter`.
     """
@@ -62,3 +74,5 @@ class Scoped:
         self.feedback: Final = ModelFeedback(port)
         self.sessions: Final = Sessions(port)
         self.tasks: Final = Tasks(port)
+        self.teams: Final = Teams(port)
+        self.agents: Final = Agents(port)

@@ -69,9 +69,10 @@ class PgTransaction:
                     unnested = self._database.unnested(sql)
                     await self._connection.fetch(unnested, *zip(*turn, strict=True))
 
-    async def hold(self, name: str) -> None:
+    async def hold(self, name: str, *, shared: bool = False) -> None:
         """Wait until no other transaction holds `name`, then hold it until this one ends."""
-        await self.fetch("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", name)
+        lock = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+        await self.fetch(f"SELECT {lock}(hashtextextended($1, 0))", name)
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncGenerator[None]:

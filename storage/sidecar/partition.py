@@ -25,6 +25,7 @@ from storage.adapter import StorageAdapter
 from storage.apply import Position
 from storage.errors import CommandRefused, DatabaseUnavailable, FenceRefused
 from storage.log import COMMITTED, Committed, committed_name, log_of
+from storage.model import claims, tasks
 
 from .batch import FIRST_READ, Batch, next_limit, read_batch
 from .figures import Figures
@@ -32,6 +33,9 @@ from .report import Report
 
 T = TypeVar("T")
 log = Journal("argentbus.sidecar")
+
+#: Commands that change tasks.
+TASKS: Final = frozenset((*tasks.COMMANDS, *claims.COMMANDS))
 
 #: Seconds for which one read of the log waits.
 BLOCK: Final = 1.0
@@ -230,7 +234,7 @@ class PartitionWriter:
 
     async def _tell(self, batch: Batch) -> None:
         items = Counter(c.agent_id for c in batch.commands if c.area == "memory")
-        tasks = Counter(c.agent_id for c in batch.commands if c.area == "tasks")
+        tasks = Counter(c.agent_id for c in batch.commands if type(c) in TASKS)
         dashboard = self._agent.topic(DASHBOARD, DashboardEvent)
         for kind, noun, counts in (
             ("memory_stored", "memory change", items),

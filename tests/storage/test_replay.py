@@ -18,6 +18,7 @@ from storage.commands import Command
 from tests.postgres import PostgresServer
 from tests.storage.backends import BACKENDS, TABLES, Raw, opened
 from tests.storage.histories import (
+    agents,
     candidates,
     categories,
     entities,
@@ -27,6 +28,7 @@ from tests.storage.histories import (
     resources,
     sessions,
     tasks,
+    teams,
 )
 from tests.storage.test_apply import at, entries
 
@@ -42,6 +44,8 @@ HISTORIES = (
     feedback,
     sessions,
     tasks,
+    teams,
+    agents,
 )
 FIRST = [plan for history in HISTORIES for plan in getattr(history, "FIRST", ())]
 _histories = st.lists(st.one_of(*(history.plans for history in HISTORIES)), min_size=8, max_size=25)
