@@ -32,10 +32,11 @@ from tests.raising import Raising
 from tests.storage.sidecars import process
 
 BUS = Names(bus, bus.__all__)
+BLOCKING = Names(bus.blocking, bus.blocking.__all__, twins=bus)
 PRESENCE = Names(presence, presence.__all__)
 STORAGE = Names(storage, storage.__all__)
 CLIENT = Names(storage.client, ["StorageClient"])
-PACKAGES = [BUS, PRESENCE, STORAGE, CLIENT]
+PACKAGES = [BUS, BLOCKING, PRESENCE, STORAGE, CLIENT]
 
 #: Not exported, and what an agent is given all the same: `StorageClient.memory` and `.tasks`.
 GIVEN = [Names(storage.memory, ["Memory"]), Names(storage.tasks, ["Tasks"])]
