@@ -1,7 +1,6 @@
 """The command `argentbus`: finds the subcommand, and says in one line what went wrong."""
 
 import importlib
-import logging
 import pkgutil
 import sys
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from collections.abc import Iterator
 import click
 
 from . import __version__, commands
+from .logs import FORMATS, LEVELS, Logs, say_bug, say_why
 
 
 class _Commands(click.Group):
@@ -48,12 +48,28 @@ def _missing(command: str, error: ModuleNotFoundError) -> str:
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="argentbus")
 @click.option("-v", "--verbose", count=True, help="Say more of what goes on; twice for everything.")
-def cli(verbose: int) -> None:
+@click.option(
+    "--log-format",
+    type=click.Choice(FORMATS, case_sensitive=False),
+    default="text",
+    show_default=True,
+    envvar="ARGENTBUS_LOG_FORMAT",
+    help="How log lines look.  [env: ARGENTBUS_LOG_FORMAT]",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(LEVELS, case_sensitive=False),
+    envvar="ARGENTBUS_LOG_LEVEL",
+    help="What is logged, from there on.  [env: ARGENTBUS_LOG_LEVEL; default: warning]",
+)
+@click.pass_context
+def cli(context: click.Context, verbose: int, log_format: str, log_level: str | None) -> None:
     """A bus, a roster and a memory for agents, on Redis."""
-    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
-    logging.basicConfig(
-        stream=sys.stderr, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", level=level
-    )
+    asked = context.get_parameter_source("log_level") is click.core.ParameterSource.COMMANDLINE
+    if verbose and not asked:  # an option wins over the environment
+        log_level = "info" if verbose == 1 else "debug"
+    context.obj = Logs(log_format, log_level)
+    context.obj.set_up()
 
 
 def main() -> None:
@@ -65,8 +81,11 @@ def run(arguments: list[str]) -> int:
     """Run one command line and return its exit status."""
     try:
         status = cli.main(arguments, prog_name="argentbus", standalone_mode=False)
-    except click.ClickException as error:
+    except click.UsageError as error:
         error.show()
+        return error.exit_code
+    except click.ClickException as error:
+        say_why(error.format_message())
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return 130
@@ -79,9 +98,11 @@ def run(arguments: list[str]) -> int:
         if any(isinstance(leaf, KeyboardInterrupt) for leaf in foreseen):
             return 130
         if not all(isinstance(leaf, _foreseeable()) for leaf in foreseen):
+            if say_bug(error):
+                return 1
             raise
         for message in dict.fromkeys(map(_in_words, foreseen)):
-            click.echo(f"argentbus: {message}", err=True)
+            say_why(message)
         return 1
     return status if isinstance(status, int) else 0
 

@@ -31,3 +31,7 @@ class DemoFailed(ArgentbusError):
 
 class NoSuchUser(ArgentbusError):
     """Redis has no user for this agent."""
+
+
+class NothingStored(ArgentbusError):
+    """There is no database yet, or not what was asked for in it."""

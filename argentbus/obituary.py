@@ -1,6 +1,7 @@
 """Why a process ended, in one line."""
 
 import contextlib
+import json
 import os
 import signal
 from pathlib import Path
@@ -18,8 +19,18 @@ def obituary(name: str, status: int, log: Path) -> str:
     with contextlib.suppress(OSError), log.open("rb") as file:
         file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
         lines = file.read().decode(errors="replace").strip().splitlines()
-    said = f", saying: {lines[-1].strip()}" if lines and status else ""
+    said = f", saying: {_last_words(lines[-1].strip())}" if lines and status else ""
     return f"{name} ended with status {status}{said}; its log is {log}"
+
+
+def _last_words(line: str) -> str:
+    """What a line of a log says, where it is one of JSON (`--log-format json`)."""
+    try:
+        said = json.loads(line)
+        facts = said.get("fields", {})
+        return str(facts.get("error") or said["message"])
+    except (ValueError, AttributeError, KeyError):
+        return line
 
 
 def _signal(number: int) -> str:

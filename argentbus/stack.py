@@ -20,6 +20,7 @@ from .discovery import Running
 from .embedded import EmbeddedPostgres, EmbeddedRedis
 from .embedded.redis import HOST, port_is_taken
 from .errors import DataDirectoryUnusable, PortTaken
+from .logs import Logs
 from .supervisor import Service, Supervisor
 
 
@@ -31,6 +32,7 @@ class Stack:
         redis: The embedded server to start, or None to use the one that is configured.
         postgres: The same for PostgreSQL; None also where the database is SQLite.
         dashboard_port: Port of the page.
+        logs: How the services log.
         lock: Descriptor of the data directory's lock, for the embedded server to hold as well: the
             directory is not free while that server writes in it.
     """
@@ -41,6 +43,7 @@ class Stack:
         redis: EmbeddedRedis | None,
         postgres: EmbeddedPostgres | None,
         dashboard_port: int,
+        logs: Logs,
         lock: int,
     ) -> None:
         if redis is not None:
@@ -49,6 +52,7 @@ class Stack:
         self._redis = redis
         self._postgres = postgres
         self._port = dashboard_port
+        self._logging = logs
         self._lock = lock
 
     async def start(self, supervisor: Supervisor, pid: int) -> Running:
@@ -149,7 +153,7 @@ class Stack:
         config, keys = self.config, self.config.signing_key_file
         return Service(
             name=name,
-            command=[sys.executable, "-m", "argentbus", "--verbose", name, *arguments],
+            command=[sys.executable, "-m", "argentbus", name, *arguments],
             log=logs / f"{name}.log",
             is_ready=is_ready,
             env={
@@ -160,6 +164,7 @@ class Stack:
                 "ARGENTBUS_SQLITE_PATH": str(config.sqlite_path),
                 "ARGENTBUS_BACKEND": config.backend,
                 "ARGENTBUS_POSTGRES_URL": config.postgres_url,
+                **self._logging.environment(),
                 **({"ARGENTBUS_SIGNING_KEY_FILE": str(keys)} if keys else {}),
             },
         )

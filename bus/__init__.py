@@ -1,4 +1,26 @@
-"""The bus: presence, locks, queues, topics and requests for agents, on Redis."""
+"""The bus: presence, locks, queues, topics and requests for agents, on Redis.
+
+The examples in this package's docstrings stand in such a program, where the dots are; what one
+prints is behind `#>`.
+
+    import time
+
+    import anyio
+    from bus import *
+    from msgspec import Struct
+
+    class Review(Struct):
+        path: str
+
+    class Mood(Struct):
+        word: str
+
+    async def main():
+        async with Bus.connect("redis://127.0.0.1:6380") as bus, bus.join("scout") as agent:
+            ...
+
+    anyio.run(main)
+"""
 
 from .agents.agent import Agent
 from .agents.events import PresenceEvents
@@ -34,6 +56,7 @@ from .errors import (
     StaleVersion,
     UndecodableMessage,
     UnsupportedServer,
+    WrongType,
 )
 from .locks.election import Election, Leader, LeaderChange, LeaderChanges
 from .locks.lease import Lease
@@ -134,5 +157,6 @@ __all__ = [
     "UndecodableMessage",
     "UnsupportedServer",
     "Watch",
+    "WrongType",
     "replicated",
 ]

@@ -15,10 +15,14 @@ What Redis cannot express, so that signatures (`signing`) or trust have to stand
   cannot read another's inbox or the write log, but could drop what waits in them; and it could
   append with an entry id of the far future, behind which nothing else can be appended.
 - The index of who is present, its records and its events are shared: a user could strike another
-  from them, or write a false record (the presence key itself it cannot write).
+  from them, or write a false record (the presence key itself it cannot write). A record, also its
+  own, may name another's estate: when it expires, what that one holds (`agents/holdings.py`) is
+  given up early. It is told by no more than its next renewal, so the fences of its locks are what
+  protects; estates are named in those records, and so not secret.
 - The counters beside others' inboxes, and the write log's epoch, may be changed by whoever appends;
   a changed epoch has what waits in the log applied again.
 - A channel may be published to under any sender's name.
+- Who may subscribe by a pattern hears all that fits it: nobody is granted that.
 - `INFO`, `TIME` and the number of keys are not secret.
 """
 
@@ -61,6 +65,8 @@ _KEYLESS: Final = [
     "+quit",
     "+reset",
     "+asking",
+    "+cluster|slots",
+    "+cluster|info",
     "+readonly",
     "+readwrite",
     "+client|id",
@@ -74,7 +80,7 @@ _KEYLESS: Final = [
     "+sunsubscribe",
 ]
 
-_SINCE_7_2: Final = ["+client|setinfo"]
+_SINCE_7_2: Final = ["+client|setinfo", "+waitaof"]
 
 _HEAR: Final = "+subscribe +psubscribe +ssubscribe"
 _TELL: Final = "+publish +spublish"
@@ -165,12 +171,15 @@ def _own(keys: Keys, agent: str, grants: Grants, mark: str) -> list[str]:
     for base in bases:
         own += [base, f"{base}:*"]
     both = [keys.topic(name) for name in grants.topics]
+    # On a Cluster, for those who listen by a pattern: they are others than this user.
+    beside = [keys.broadcast(name) for name in grants.topics]
     hear = [keys.instance(f"{mark}*"), *map(keys.cancelling, [inbox, *bases])]
     return [
         *(f"~{pattern}" for pattern in own),
         _selector(f"{_HEAR} {_TELL}", [f"&{channel}" for channel in both]),
         _selector(_HEAR, [f"&{channel}" for channel in hear]),
-        _selector(_TELL, [f"&{keys.cancelling(base)}" for base in bases]),
+        _selector(_TELL, [f"&{channel}" for channel in [*map(keys.cancelling, bases), *beside]]),
+        _selector("+zrange", [f"{_READ}{keys.patterns}"]),
     ]
 
 

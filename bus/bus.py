@@ -1,44 +1,35 @@
 """The bus: one connection to a namespace, and everything that can be done on it."""
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 from itertools import count
-from typing import Final, TypeVar, Unpack
-
-import msgspec
+from typing import Final, TypeVar
 
 from .acl import mark_of
-from .agents.agent import Agent
-from .agents.attendance import joined
+from .agents.attendance import LEAST_TTL
 from .agents.heartbeat import Pump
 from .agents.holdings import Holdings
 from .agents.reaper import Reaper
 from .agents.registry import Registry
 from .agents.roll import Roll
+from .arguments import instance, seconds, text, whole
 from .errors import BusUnavailable, ServerFull
 from .keys import Keys, check_name
-from .locks.election import Election, following
-from .locks.lease import Lease, check_ttl
-from .locks.lock import Lock
-from .locks.once import OncePer
-from .locks.semaphore import Semaphore
-from .locks.several import locks
-from .logs.log import Log
-from .maps.map import MOST_CHANGES, Map
 from .messages.envelope import new_id
-from .messages.sealing import Sealing
 from .messages.signing import Signing
+from .nouns import Nouns
 from .queues.appender import Appender
-from .queues.queue import Queue, body_decoder
-from .queues.rules import QueueOptions, Rules
+from .queues.queue import Queue
 from .requests.mailbox import Mailbox
 from .requests.request import request
 from .scope import background
+from .servers.address import parse_url
 from .servers.faults import TRANSIENT, UNDONE
 from .servers.link import Link
+from .telemetry import Telemetry, installed
+from .topics.patterns import Patterns
 from .topics.shards import Shards
 from .topics.subscriber import Subscriber
-from .topics.topic import Topic, Topics
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -47,14 +38,31 @@ R = TypeVar("R")
 MOST_MESSAGE_BYTES: Final = 8 << 20
 
 
-class Bus(Sealing):
+class Bus(Nouns):
     """A connection to one namespace of one Redis. Made by `Bus.connect`.
 
     Attributes:
         instance: Id of this connection, never used again.
         keys: The names of the namespace's keys.
+        namespace: Prefix of every key.
+        signing: What it signs with, and asks of others; or None.
+        registry: Who is present, and what becomes of them.
+        link: The connections to Redis, for commands that the bus has no noun for.
         ttl: Seconds without a heartbeat after which this process's agents and consumers count as
             dead, where they do not say otherwise.
+        pump, subscriber, mailbox, reaper, holdings, roll, appender: Its parts, for the nouns:
+            heartbeats, what is heard, replies, the dead, what is held, who has joined, what is put.
+
+    Raises:
+        BusUnavailable: out of whatever asks Redis, when it could not be reached for `patience`
+            seconds.
+        ServerRefused: out of the same, when Redis answered and refused.
+
+    Example:
+        async with Bus.connect("redis://127.0.0.1:6380", ttl=10, patience=5) as own:
+            async with own.join("writer", role="writer"), own.lock("report") as lease:
+                await own.queue("reviews", Review).put(Review("parser.py"))
+            print(await own.queues())  #> ['reviews']
     """
 
     def __init__(
@@ -65,12 +73,15 @@ class Bus(Sealing):
         most_message_bytes: int,
         signing: Signing | None = None,
     ) -> None:
-        super().__init__(mark_of(link.address.username) + new_id(), signing, most_message_bytes)
+        super().__init__(
+            mark_of(link.address.username) + new_id(), signing, most_message_bytes, link.telemetry
+        )
         self.keys: Final = Keys(namespace)
         self.link: Final = link
         self.ttl = ttl
-        self.pump = Pump()
+        self.pump = Pump(link.telemetry)
         self.subscriber: Subscriber | Shards = Subscriber(link)
+        self.patterns: Patterns | None = None
         self.mailbox = Mailbox(self)
         self.registry = Registry(self)
         self.reaper = Reaper(self)
@@ -91,6 +102,7 @@ class Bus(Sealing):
         patience: float = 30.0,
         most_message_bytes: int = MOST_MESSAGE_BYTES,
         signing: Signing | None = None,
+        telemetry: Telemetry | None = None,
     ) -> "AsyncGenerator[Bus]":
         """Connect to a namespace, until the context ends.
 
@@ -102,8 +114,11 @@ class Bus(Sealing):
             namespace: Prefix of every key: buses of different namespaces do not see each other.
             ttl: Seconds without a heartbeat after which agents and consumers count as dead.
             patience: Seconds for which an operation is tried again over a broken connection.
-            most_message_bytes: Largest message that is accepted for sending.
+            most_message_bytes: Largest message that is accepted for sending, in bytes of the
+                encoded envelope.
             signing: Secrets to sign what is sent with, and whether others have to; see `Signing`.
+            telemetry: Whom to tell of what goes on: `telemetry.recording(...)`. By default the
+                providers of OpenTelemetry that the process has set up by now, if it has.
 
         Raises:
             BusUnavailable: Redis cannot be reached at the start, or the wait for it later
@@ -111,8 +126,18 @@ class Bus(Sealing):
             UnsupportedServer: the server is older than Redis 6.2.
             InvalidName: the namespace is not accepted.
             BusError: the URL is not one.
+            ValueError, TypeError: a number is out of range (the TTL is at least 0.1 s), or none.
         """
-        link = Link(url, patience=patience)
+        seconds("ttl", ttl, least=LEAST_TTL)
+        seconds("patience", patience)
+        whole("most_message_bytes", most_message_bytes, least=1)
+        if signing is not None:
+            instance("signing", signing, Signing)
+        if telemetry is not None:
+            instance("telemetry", telemetry, Telemetry)
+        address = parse_url(text("url", url))
+        told = (telemetry or installed()).at(namespace, address)
+        link = Link(address, patience=patience, telemetry=told)
         bus = cls(link, namespace, ttl, most_message_bytes, signing)
         async with (
             link.open(),
@@ -120,9 +145,14 @@ class Bus(Sealing):
         ):
             bus.appender = Appender(link, link.tasks, bus.instance)
             if link.sharded and link.cluster is not None:
-                bus.subscriber = Shards(link, link.cluster, tasks)
+                bus.patterns = Patterns(link, bus.keys, bus.pump)
+                bus.subscriber = Shards(link, link.cluster, tasks, bus.patterns)
             tasks.start_soon(bus.subscriber.run)
             yield bus
+
+    @property
+    def _whole(self) -> "Bus":
+        return self
 
     @property
     def namespace(self) -> str:
@@ -135,189 +165,6 @@ class Bus(Sealing):
 
     def __repr__(self) -> str:
         return f"<Bus {self.namespace} at {self.link.address}>"
-
-    # the nouns
-
-    def topic(self, name: str, body_type: type[T], *, sender: str | None = None) -> Topic[T]:
-        """The broadcast `name`, of messages of type `body_type`.
-
-        Raises:
-            InvalidName: the name is not accepted.
-        """
-        return Topic(self, name, body_type, sender or self.instance)
-
-    def topics(self, pattern: str, body_type: type[T]) -> Topics[T]:
-        """All topics whose names fit `pattern`, to be listened to: `bus.topics("mood.*", Mood)`.
-
-        Args:
-            pattern: A name in which `*` stands for any characters and `?` for any one.
-
-        Raises:
-            InvalidName: the pattern is not accepted.
-        """
-        return Topics(self, pattern, body_type)
-
-    def queue(
-        self,
-        name: str,
-        body_type: type[T],
-        *,
-        sender: str | None = None,
-        **rules: Unpack[QueueOptions],
-    ) -> Queue[T]:
-        """The work queue `name`, of messages of type `body_type`.
-
-        Args:
-            rules: `max_deliveries=5`, `max_kills=3`, `ordered=False`, `max_length=None`,
-                `max_bytes=None`, `when_full="raise"`: see `Rules`.
-
-        Raises:
-            InvalidName: the name is not accepted.
-            ValueError: a rule is not one.
-        """
-        return Queue(
-            self,
-            check_name("queue", name),
-            self.keys.queue(name),
-            body_decoder(body_type),
-            sender=sender or self.instance,
-            rules=Rules(**rules),
-            listed=True,
-        )
-
-    def lock(
-        self,
-        name: str,
-        *,
-        ttl: float = 30.0,
-        wait: float | None = None,
-        shared: bool = False,
-        replicated: int = 0,
-        above: int = 0,
-    ) -> Lock:
-        """The lock `name`, as a context manager. See `Lock`."""
-        return Lock(
-            self, name, ttl=ttl, wait=wait, shared=shared, replicated=replicated, above=above
-        )
-
-    def locks(
-        self,
-        *names: str,
-        ttl: float = 30.0,
-        wait: float | None = None,
-        shared: bool = False,
-        replicated: int = 0,
-    ) -> AbstractAsyncContextManager[Mapping[str, Lease]]:
-        """Every one of the locks `names` or none, as a context manager: a lease for each name.
-
-        They are taken in the order of their names, so that holders of several do not wait for each
-        other in a circle (unless they take more inside). If one is lost, the block is cancelled.
-
-        Args:
-            wait: Seconds to wait for all of them together. See `Lock` for the others.
-
-        Raises:
-            LockNotAcquired: not all were free in time; none is held.
-            LockLost: out of the block, when one of the leases was lost.
-        """
-        return locks(self, names, ttl=ttl, wait=wait, shared=shared, replicated=replicated)
-
-    def semaphore(
-        self, name: str, *, permits: int, ttl: float = 30.0, wait: float | None = None
-    ) -> Semaphore:
-        """The semaphore `name`, as a context manager. See `Semaphore`."""
-        return Semaphore(self, name, permits=permits, ttl=ttl, wait=wait)
-
-    def election(
-        self, name: str, *, candidate: str | None = None, ttl: float = 30.0
-    ) -> AbstractAsyncContextManager[Election]:
-        """Follow the election `name`, and stand in it, until the context ends. See `Election`.
-
-        Args:
-            candidate: The name to stand under. None: this bus's instance.
-            ttl: Seconds after which a leader that died is no longer one.
-        """
-        return following(self, name, candidate or self.instance, check_ttl(ttl))
-
-    def once_per(
-        self, name: str, period: float, *, attempts: int = 1, ttl: float | None = None
-    ) -> OncePer:
-        """The runs of the job `name` that fall to this runner: one a `period` (in seconds) in the
-        whole fleet. See `OncePer`.
-        """
-        return OncePer(self, name, period, attempts=attempts, ttl=ttl)
-
-    def map(
-        self,
-        name: str,
-        value_type: type[T],
-        *,
-        sender: str | None = None,
-        most_changes: int = MOST_CHANGES,
-    ) -> Map[T]:
-        """The shared map `name`, of values of type `value_type` (any that msgspec knows).
-
-        Args:
-            sender: Who writes, for others to see. None: this bus's instance.
-            most_changes: About so many changes, each with its value, are kept for watches that
-                were away. The same for everybody.
-
-        Raises:
-            InvalidName: the name is not accepted.
-        """
-        return Map(
-            self, name, value_type, sender=sender or self.instance, most_changes=most_changes
-        )
-
-    def log(self, name: str) -> Log:
-        """The append-only log `name`."""
-        return Log(self, name)
-
-    def join(
-        self,
-        agent_id: str,
-        *,
-        role: str | None = None,
-        capabilities: Iterable[str] = (),
-        ttl: float | None = None,
-        takeover: bool = False,
-        shared: bool = False,
-        stall_after: float | None = None,
-        state: msgspec.Struct | type[msgspec.Struct] | None = None,
-    ) -> AbstractAsyncContextManager[Agent]:
-        """Be present as the agent `agent_id` until the context ends.
-
-        When this process dies, or is without heartbeat for the TTL, the agent is declared dead, and
-        everything that this bus held is given up at once: locks, and the deliveries of its
-        consumers, whatever their own TTLs.
-
-        Args:
-            role: What kind of agent it is, for others to see and to find it by.
-            capabilities: What it can do, for others to find it by.
-            ttl: Seconds without a heartbeat after which it counts as gone; by default the bus's.
-            takeover: Whether to take the place of whoever is present under this id; they are told.
-            shared: Whether several instances may be this agent together: each is shown by itself,
-                with a state of its own, and they share one inbox. All have to say so.
-            stall_after: Seconds without `Agent.progress` after which it is shown as stalled.
-            state: Type of the fields of its own in its state (a Struct), or their first values.
-
-        Raises:
-            AgentAlreadyPresent: another instance is present, and `takeover` is False.
-            PresenceLost: out of the body, which is cancelled, when another instance took over.
-            InvalidName: the id, the role or a capability is not accepted.
-            ValueError: the TTL is below 0.1 s, or `stall_after` not above 0.
-        """
-        return joined(
-            self,
-            agent_id,
-            role=role,
-            capabilities=capabilities,
-            ttl=self.ttl if ttl is None else ttl,
-            takeover=takeover,
-            shared=shared,
-            stall_after=stall_after,
-            state=state,
-        )
 
     async def request(
         self,
@@ -349,13 +196,23 @@ class Bus(Sealing):
         return sorted(name.decode(errors="replace") for name in names)
 
     async def get_value(self, name: str) -> bytes | None:
-        """The small value stored under `name`, or None."""
+        """The small value stored under `name`, or None.
+
+        Raises:
+            InvalidName: the name is not accepted.
+        """
         key = self.keys.value(check_name("value", name))
         value: bytes | None = await self.link.retrying(lambda: self.link.call("GET", key))
         return value
 
     async def put_value(self, name: str, value: bytes, *, if_absent: bool = False) -> bool:
-        """Store a small value; return False where `if_absent` and there is one already."""
+        """Store a small value; return False where `if_absent` and there is one already.
+
+        Raises:
+            InvalidName: the name is not accepted.
+            TypeError: `value` is not bytes.
+        """
+        instance("value", value, bytes)
         key = self.keys.value(check_name("value", name))
         options = ("NX",) if if_absent else ()
         done = await self.link.retrying(lambda: self.link.call("SET", key, value, *options))
@@ -364,15 +221,34 @@ class Bus(Sealing):
     # for the nouns themselves
 
     async def publish(self, channel: str, message: bytes) -> int:
-        """Publish an encoded message once; return the number of receivers."""
-        self.check_size(message)
-        command = "SPUBLISH" if self.link.sharded else "PUBLISH"
+        """Publish an encoded message once; return the number of receivers.
 
+        On a Cluster that is how many the nodes know of that were asked.
+
+        Raises:
+            BusUnavailable: the connection could not be made in time, or broke before Redis
+                confirmed.
+            MessageTooLarge: it is larger than this bus carries.
+        """
+        self.check_size(message)
+        if not self.link.sharded:
+            return await self._publish("PUBLISH", channel, message)
+        receivers = await self._publish("SPUBLISH", channel, message)
+        patterns = self.patterns
+        if patterns and patterns.concern(channel) and await patterns.fit(channel):
+            broadcast = patterns.broadcast(channel)
+            receivers += await self._publish("PUBLISH", broadcast, message, by=patterns.key)
+        return receivers
+
+    async def _publish(
+        self, command: str, channel: str, message: bytes, *, by: str | None = None
+    ) -> int:
         async def send() -> int:
             # Any node takes a PUBLISH; always the same one keeps the order.
-            await self.link.connection(channel)
+            key = by or channel
+            await self.link.connection(key)
             try:
-                return int(await self.link.call(command, channel, message, key=channel))
+                return int(await self.link.call(command, channel, message, key=key))
             except UNDONE:
                 raise
             except TRANSIENT as error:

@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 
 #: Name of the topic.
+#: Example: See `DashboardEvent`.
 DASHBOARD: Final = "dashboard"
 
 
@@ -16,6 +17,12 @@ class DashboardEvent(msgspec.Struct, frozen=True):
         agent: Whom it is about.
         detail: In words.
         at: Seconds since the epoch.
+
+    Example:
+        news = agent.topic(DASHBOARD, DashboardEvent)
+        async with news.subscribe() as feed:
+            await news.publish(DashboardEvent("alert", "scout", "the test is flaky", time.time()))
+            print((await anext(feed)).body.detail)  #> the test is flaky
     """
 
     kind: str

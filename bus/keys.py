@@ -9,6 +9,7 @@ would have to defuse.
 import re
 from collections.abc import Iterable
 
+from .arguments import shown, text
 from .errors import InvalidName
 
 MAX_NAME = 128
@@ -22,7 +23,9 @@ def check_name(kind: str, name: str) -> str:
 
     Raises:
         InvalidName: it is empty, longer than 128, or has a character outside the accepted ones.
+        TypeError: it is not a str.
     """
+    text(f"the name of a {kind}", name)
     if not _NAME.match(name):
         shown = ascii(name) if len(ascii(name)) <= 60 else ascii(name)[:57] + "..."
         raise InvalidName(
@@ -37,9 +40,12 @@ def check_names(kind: str, names: Iterable[str]) -> list[str]:
 
     Raises:
         InvalidName: one may not, or `names` is a single string.
+        TypeError: one is not a str, or `names` is not a number of them.
     """
     if isinstance(names, str):
         raise InvalidName(f"{names[:40]!a} is one {kind}: give a list, such as [{names[:40]!a}]")
+    if not isinstance(names, Iterable):
+        raise TypeError(f"{shown(names)} is no list of names of a {kind}: give one, such as []")
     return sorted({check_name(kind, name) for name in names})
 
 
@@ -49,7 +55,9 @@ def check_pattern(kind: str, pattern: str) -> str:
 
     Raises:
         InvalidName: it is not one.
+        TypeError: it is not a str.
     """
+    text(f"a pattern of {kind} names", pattern)
     if not _PATTERN.match(pattern):
         raise InvalidName(
             f"{ascii(pattern)[:60]} cannot be a pattern of {kind} names: use 1 to {MAX_NAME} "
@@ -109,6 +117,7 @@ class Keys:
     """
 
     def __init__(self, namespace: str) -> None:
+        text("namespace", namespace)
         if not _NAMESPACE.match(namespace):
             raise InvalidName(
                 f"{namespace!a} cannot be a namespace: use 1 to 64 characters of "
@@ -193,6 +202,15 @@ class Keys:
 
     def topic(self, name: str) -> str:
         return f"{self.namespace}:topic:{name}"
+
+    def broadcast(self, name: str) -> str:
+        """Channel beside that of a topic, on a Cluster, for those who listen by a pattern."""
+        return f"{self.namespace}:broadcast:{name}"
+
+    @property
+    def patterns(self) -> str:
+        """The patterns by which somebody listens, on a Cluster."""
+        return f"{self.namespace}:patterns"
 
     def instance(self, instance: str) -> str:
         """Channel on which one bus instance hears replies and wake-ups."""

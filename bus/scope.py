@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
-from anyio.abc import TaskGroup
+from anyio.abc import TaskGroup, TaskStatus
 
 
 @asynccontextmanager
@@ -31,3 +31,27 @@ async def background(*tasks: Callable[[], Coroutine[Any, Any, None]]) -> AsyncGe
         raise errors.exceptions[0] from failure
     if failure is not None:
         raise failure
+
+
+@asynccontextmanager
+async def shielded() -> AsyncGenerator[TaskGroup]:
+    """Tasks that end with the block, and not before: not when the block is cancelled, either.
+
+    Whoever leaves a cancelled block has things to say over the connections: that an agent has left,
+    a lock is free, a delivery goes back.
+    """
+    over = anyio.Event()
+
+    async def keep(*, task_status: TaskStatus[TaskGroup]) -> None:
+        with anyio.CancelScope(shield=True):
+            async with anyio.create_task_group() as tasks:
+                task_status.started(tasks)
+                await over.wait()
+                tasks.cancel_scope.cancel()
+
+    async with background() as keeper:
+        tasks = await keeper.start(keep)
+        try:
+            yield tasks
+        finally:
+            over.set()

@@ -22,6 +22,8 @@ class AgentView(msgspec.Struct, frozen=True):
     Attributes:
         presence: Who it is, where it runs, since when, and its TTL.
         state: What it says of itself.
+
+    Example: See `Roster`.
     """
 
     presence: Presence
@@ -45,6 +47,8 @@ class Change(msgspec.Struct, frozen=True):
         at: When, in seconds since the epoch, by the clock of Redis; where the change was found by
             comparing snapshots, when it was found.
         cause: Why, where somebody said it.
+
+    Example: See `Roster`.
     """
 
     kind: Kind
@@ -58,6 +62,8 @@ class Changes:
     """An endless iterator over the changes since it was made. Made by `Roster.changes`.
 
     It ends when the roster is closed. Several readers each have their own.
+
+    Example: See `Roster`.
     """
 
     def __init__(self, buffer: int = BUFFER) -> None:

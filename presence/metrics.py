@@ -3,7 +3,6 @@
 One task samples them for all viewers, and only while there are some.
 """
 
-import logging
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
@@ -13,9 +12,10 @@ import msgspec
 
 from bus import Bus, BusError, InvalidName, Queue
 from bus.errors import ServerRefused
+from bus.telemetry.journal import Journal
 
 T = TypeVar("T")
-log = logging.getLogger("argentbus.metrics")
+log = Journal("argentbus.metrics")
 
 #: Seconds between two samples.
 INTERVAL: Final = 1.0
@@ -32,11 +32,16 @@ class QueueFigures(msgspec.Struct, frozen=True):
     """One queue at one moment.
 
     Attributes:
+        name: Of the queue.
+        length: Messages in its stream.
         unread: Messages that the slowest group has not been given yet; all of them where nobody
             reads. None where the server cannot tell.
         pending: Deliveries in some consumer's hands, over all groups.
         dead, delayed: Dead letters, and messages put aside until later.
         error: True where the key is not a queue.
+        groups, consumers: How many read it.
+
+    Example: See `Sampler`.
     """
 
     name: str
@@ -62,8 +67,12 @@ class Sample(msgspec.Struct, frozen=True):
 
     Attributes:
         at: By the clock of Redis, in seconds since the epoch.
-        queues: The first hundred, by name. `queues_total` is how many there are.
+        queues: The first hundred, by name.
+        queues_total: How many there are.
         beats: For each agent asked for: when its presence runs out, in seconds since the epoch.
+        logs: Length of each partition of the write log.
+
+    Example: See `Sampler`.
     """
 
     at: float
@@ -82,6 +91,16 @@ class Sampler:
         on_failure: Called with the reason when Redis did not answer in time.
         agents: Names the agents whose heartbeats are wanted.
         partitions: Names the write logs to measure.
+
+    Attributes:
+        taken: Samples so far.
+
+    Example:
+        await bus.queue("reviews", str).put("parser.py")
+        sampler = Sampler(bus, on_sample=print, on_failure=print)
+        sample: Sample = await sampler.sample()
+        figures: QueueFigures = sample.queues[0]
+        print(figures.name, figures.length, figures.unread)  #> reviews 1 1
     """
 
     def __init__(
@@ -140,14 +159,15 @@ class Sampler:
             self.taken += 1
             self._on_sample(sample)
             return
-        log.debug("no sample: %s", reason)
+        log.debug("there is no sample of the server", reason=reason)
         self._on_failure(reason)
 
     async def sample(self) -> Sample:
         """Look at everything once.
 
         Raises:
-            BusError: Redis could not be reached, or refused.
+            BusError: Redis refused.
+            BusUnavailable: it could not be reached within a second.
         """
         seconds, micros = await self._call("TIME", key=self._bus.keys.presence_index)
         names = sorted(await _unless_refused(self._bus.queues(), []))
@@ -167,7 +187,7 @@ class Sampler:
             queue: Queue[Any] = self._bus.queue(name, object)
             figures = await queue.statistics()
         except (InvalidName, ServerRefused) as error:
-            log.debug("queue %r cannot be counted: %s", name, error)
+            log.debug("a queue cannot be counted", queue=name, error=error)
             return QueueFigures(name, error=True)
         lags = [group.lag for group in figures.groups]
         unread = None if None in lags else max((lag for lag in lags if lag is not None), default=0)
@@ -203,5 +223,5 @@ async def _unless_refused(figure: Awaitable[T], otherwise: T) -> T:
     try:
         return await figure
     except ServerRefused as error:
-        log.debug("a figure is missing: %s", error)
+        log.debug("a figure is missing", error=error)
         return otherwise

@@ -1,6 +1,5 @@
 """The roster: everybody who is present, and what becomes of them, as it happens."""
 
-import logging
 import time
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -11,13 +10,14 @@ from weakref import WeakSet
 import anyio
 
 from bus import AgentState, Bus, BusError, EventsMissed, PresenceEvent, Snapshot
+from bus.telemetry.journal import Journal
 
 from .changes import BUFFER, AgentView, Change, Changes, Kind
 from .doubts import Doubts
 
 __all__ = ["AgentView", "Change", "Changes", "Roster"]
 
-log = logging.getLogger("argentbus.roster")
+log = Journal("argentbus.roster")
 
 #: Seconds between attempts to take a snapshot while Redis is away.
 PAUSE: Final = 0.5
@@ -30,6 +30,14 @@ class Roster:
     events were lost it takes another snapshot, and reports the difference as changes: whoever is
     missing then, and does not come back within its TTL, is reported as expired, so that no death
     goes unseen, and a Redis that lost its data is not taken for the death of all.
+
+    Example:
+        changes: Changes = roster.changes(buffer=1000)
+        async with bus.join("scout", role="researcher"):
+            change: Change = await anext(changes)
+            view: AgentView = roster.agents["scout"]
+            print(change.kind, view.presence.role)  #> joined researcher
+            print(len(roster.find(role="researcher", stalled=False)))  #> 1
     """
 
     def __init__(self, bus: Bus) -> None:
@@ -121,13 +129,13 @@ class Roster:
                     after = event.id
                     self._take(event)
             except EventsMissed as error:
-                log.warning("%s; comparing with a new snapshot", error)
+                log.warning("events were missed: comparing with a new snapshot", error=error)
                 snapshot = await self._snapshot()
                 after = snapshot.after
                 self._compare(_views(snapshot))
                 self.check()
             except BusError as error:
-                log.warning("following presence was interrupted: %s", error)
+                log.warning("following presence was interrupted", error=error)
                 await anyio.sleep(PAUSE)
 
     async def _snapshot(self) -> Snapshot:
@@ -137,7 +145,7 @@ class Roster:
                 snapshot = await self._bus.registry.snapshot()
             except* BusError as errors:
                 # Those of several agents at once come as a group.
-                log.warning("no snapshot of who is present: %s", errors.exceptions[0])
+                log.warning("there is no snapshot of who is present", error=errors.exceptions[0])
             if snapshot is not None:
                 return snapshot
             await anyio.sleep(PAUSE)

@@ -1,4 +1,19 @@
-"""Storage: what agents know and do, in SQLite or PostgreSQL, behind one interface."""
+"""Storage: what agents know and do, in SQLite or PostgreSQL, behind one interface.
+
+The examples in this package's docstrings stand in such a program, where the dots are; what one
+prints is behind `#>`.
+
+    import anyio
+    from storage import *
+
+    async def main():
+        config = StorageConfig.load()
+        async with open_storage(config) as storage:
+            mine = storage.scoped("scout")
+            ...
+
+    anyio.run(main)
+"""
 
 from .adapter import Statistics, StorageAdapter
 from .apply import ApplyResult, Position
@@ -15,30 +30,63 @@ from .errors import (
     WritesLost,
 )
 from .factory import open_storage
-from .memory import SearchHit
+from .feedback import Judgement
+from .memory import LessonHit, SearchHit
+from .model.agents import AgentRecord
+from .model.candidates import Candidate
+from .model.categories import Category
+from .model.entities import Entity
+from .model.feedback import Feedback
+from .model.history import TaskChange
 from .model.items import MemoryItem
+from .model.lessons import Lesson
+from .model.observations import Observation
+from .model.reflections import Reflection
+from .model.resources import Resource
+from .model.sessions import Session
 from .model.tasks import Task
+from .model.teams import Team, TeamInvitation, TeamMember
 from .parts import Scoped
+from .tasks import Project
+from .teams import TeamRecord
 
 __all__ = [
+    "AgentRecord",
     "ApplyResult",
+    "Candidate",
+    "Category",
     "CommandRefused",
     "ConfigurationError",
     "DatabaseUnavailable",
+    "Entity",
+    "Feedback",
     "FenceRefused",
     "InvalidValue",
+    "Judgement",
+    "Lesson",
+    "LessonHit",
     "MemoryItem",
     "NotFound",
     "NotSupported",
+    "Observation",
     "Position",
+    "Project",
+    "Reflection",
+    "Resource",
     "SchemaMismatch",
     "Scoped",
     "SearchHit",
+    "Session",
     "Statistics",
     "StorageAdapter",
     "StorageConfig",
     "StorageError",
     "Task",
+    "TaskChange",
+    "Team",
+    "TeamInvitation",
+    "TeamMember",
+    "TeamRecord",
     "WritesLost",
     "open_storage",
 ]

@@ -14,7 +14,10 @@ from .parts import PARTS, Scoped
 
 
 class Statistics(msgspec.Struct, frozen=True):
-    """Rows of each table, over all agents."""
+    """Rows of each table, over all agents.
+
+    Example: See `StorageAdapter`.
+    """
 
     agents: int
     memory_items: int
@@ -41,7 +44,17 @@ class Statistics(msgspec.Struct, frozen=True):
 
 
 class StorageAdapter(Protocol):
-    """Storage: scoped views for agents, and batches of commands for the sidecar."""
+    """Storage: scoped views for agents, and batches of commands for the sidecar.
+
+    Example:
+        adapter: StorageAdapter = storage
+        scout: Scoped = adapter.scoped("scout")
+        await scout.tasks.create_task(title="review it", assignee="writer")
+        ready = await adapter.scoped("writer").tasks.ready()
+        print([task.title for task in ready])  #> ['review it']
+        statistics: Statistics = await adapter.stats()
+        print(statistics.tasks)  #> 1
+    """
 
     def scoped(self, agent: str) -> Scoped:
         """What the agent `agent` may see and do."""
@@ -92,7 +105,7 @@ class _Port:
         self._adapter = adapter
 
     async def write(self, command: Command) -> None:
-        await self._adapter.write(command)
+        await self._adapter.write(command, operator=not self.agent)
 
     async def read(self, part: str, method: str, **args: Any) -> Any:
         return await self._adapter.read(self.agent, part, method, **args)
@@ -116,7 +129,7 @@ class DatabaseAdapter:
         return Scoped(_Port(self, values.text("agent", agent, least=1, most=128)))
 
     def operator(self) -> Scoped:
-        """Everything, for reading: for operators, who must ask for it."""
+        """Everything, and changes of tasks, teams and agents: for operators, who must ask."""
         return Scoped(_Port(self, ""))
 
     async def read(self, agent: str, part: str, method: str, **args: Any) -> Any:
@@ -142,14 +155,16 @@ class DatabaseAdapter:
             raise CommandRefused(*min(refused.items()), refused)
         return await self._applier.apply(sound, position, entry_ids)
 
-    async def write(self, command: Command) -> None:
-        """Apply one command, checked.
+    async def write(self, command: Command, *, operator: bool = False) -> None:
+        """Apply one command, checked; in nobody's name, where an operator gives it.
 
         Raises:
             InvalidValue: a value that no table may hold.
             CommandRefused: it breaks a rule.
         """
-        await self._applier.apply([checked(command, self.dimensions)], None, None)
+        await self._applier.apply(
+            [checked(command, self.dimensions, operator=operator)], None, None
+        )
 
     async def positions(self) -> dict[int, Position]:
         """Up to where each partition of the write log is applied."""

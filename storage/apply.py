@@ -25,6 +25,15 @@ class Position(msgspec.Struct, frozen=True):
         epoch: Of its stream: entry ids of two epochs do not compare.
         entry_id: Of the last entry that is applied, `<ms>-<n>`.
         fence: Of the lease under which it was applied.
+
+    Example:
+        from storage.model.tasks import DeleteTask
+
+        position = Position(partition=0, epoch="first", entry_id="5-0", fence=7)
+        command = DeleteTask(agent_id="scout", task_id="done")
+        print((await storage.apply([command], position=position)).applied)  #> 1
+        again: ApplyResult = await storage.apply([command], position=position)
+        print(again.applied, again.skipped)  #> 0 1
     """
 
     partition: int
@@ -39,6 +48,8 @@ class ApplyResult(msgspec.Struct, frozen=True):
     Attributes:
         applied: Commands that were applied.
         skipped: Commands at or before the stored position: applied earlier.
+
+    Example: See `Position`.
     """
 
     applied: int

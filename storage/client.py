@@ -2,6 +2,23 @@
 
 A write is durable in Redis when the call returns; the sidecar brings it into the database. A read
 is answered by a sidecar, after the reader's own writes are in the database.
+
+The example in `StorageClient` stands in such a program, where the dots are, beside a sidecar
+(`argentbus up` has one); what it prints is behind `#>`.
+
+    import anyio
+    from bus import Bus
+    from storage import StorageConfig
+    from storage.client import StorageClient
+
+    async def main():
+        config = StorageConfig.load()
+        async with Bus.connect(config.redis_url, namespace=config.namespace) as bus:
+            async with bus.join("scout") as agent:
+                storage = StorageClient(agent)
+                ...
+
+    anyio.run(main)
 """
 
 from typing import Any, Final, TypeVar
@@ -9,7 +26,7 @@ from typing import Any, Final, TypeVar
 import anyio
 import msgspec
 
-from bus import Agent, Bus, Place, RequestFailed, RequestTimeout, ServerRefused
+from bus import Agent, Bus, Log, Place, RequestFailed, RequestTimeout, ServerRefused
 from bus.keys import check_name
 
 from . import errors
@@ -47,7 +64,17 @@ class StorageClient(Scoped):
 
     Attributes:
         memory: What it knows.
+        feedback: How models did for it.
+        sessions: Its conversations, and what happened in them.
         tasks: Its tasks.
+        agent_id: Who writes and reads.
+        settles: False: what was written is in the database after `flush`.
+
+    Example:
+        await storage.memory.create_item(summary="the test is flaky", memory_type="event")
+        await storage.flush()  # in the database by now
+        hits = await storage.memory.search("flaky tests")
+        print(hits[0].item.summary)  #> the test is flaky
     """
 
     settles = False
@@ -65,6 +92,7 @@ class StorageClient(Scoped):
         self._newest = Place("", "0-0")
         self._committed = "0-0"
         self._lost = False
+        self._losses = 0
         super().__init__(self)
 
     async def write(self, command: Command) -> None:
@@ -73,18 +101,26 @@ class StorageClient(Scoped):
         Raises:
             InvalidValue: a value that no table may hold.
             BusUnavailable: Redis could not be reached; the command may be in the log.
+            BusError: the number of partitions in Redis is garbled.
         """
         command = checked(command, self.dimensions)
         log = log_of(self._bus, await self._my_partition())
+        if not self._waits:
+            self._losses = log.losses  # of what is none of this client's, or committed
         place = await log.place(command, sender=self.agent)
         if not place.entry_id:
             # A retry found its entry in the log already: the newest one is at or behind it.
             place = Place(place.epoch, await log.last_id())
             self._lost = self._lost or await log.epoch() != place.epoch
-        self._note(place)
+        self._note(place, log.losses)
 
-    def _note(self, place: Place) -> None:
-        if place.epoch != self._newest.epoch:
+    def _note(self, place: Place, losses: int) -> None:
+        if losses != self._losses:
+            # The log lost its tail: the newest entry may have an older one's id.
+            self._losses = losses
+            self._lost = self._lost or self._waits
+            self._newest, self._committed = place, "0-0"
+        elif place.epoch != self._newest.epoch:
             self._lost = self._lost or self._waits
             self._newest, self._committed = place, "0-0"
         elif order(place.entry_id) > order(self._newest.entry_id):
@@ -98,10 +134,14 @@ class StorageClient(Scoped):
     async def flush(self, timeout: float = 30.0) -> None:
         """Return when everything this client wrote is committed in the database.
 
+        Args:
+            timeout: Seconds.
+
         Raises:
             DatabaseUnavailable: it is not within `timeout` seconds: no sidecar runs, it is behind,
                 or its database is down. Nothing is lost: the write log in Redis has it.
-            WritesLost: Redis lost the log since the last flush. Said once.
+            WritesLost: Redis lost the log, or the end of it, since the last flush. Said once.
+            BusError: the number of partitions in Redis is garbled.
         """
         goal = self._newest
         with anyio.move_on_after(timeout):
@@ -110,9 +150,10 @@ class StorageClient(Scoped):
             if self._lost:
                 self._lost = False
                 raise WritesLost(
-                    f"Redis lost the write log of {self.agent} (flushed, or started without "
-                    "its files): what was written before and not committed is gone; write it "
-                    "again, then flush again"
+                    f"Redis lost the write log of {self.agent}, or the end of it (flushed, started "
+                    "without its files, failed over to a replica that was behind, or killed before "
+                    "it had synced them): what was written before and not committed may be gone; "
+                    "write it again, then flush again"
                 )
             return
         raise DatabaseUnavailable(
@@ -125,15 +166,24 @@ class StorageClient(Scoped):
         log = log_of(self._bus, partition)
         async with self._bus.topic(COMMITTED, Committed).subscribe() as notices:
             while not await self._is_committed(partition, goal):
-                if await log.epoch() != goal.epoch:
+                if await log.epoch() != goal.epoch or await self._is_lost(log):
                     self._lost = True
                     break
                 with anyio.move_on_after(LOOK):
                     async for notice in notices:
                         if _reaches(notice.body, partition, goal):
                             break
+            # What was appended after a loss may have come further than what was lost.
+            if not self._lost and await self._is_lost(log):
+                self._lost = True
         if self._newest.epoch == goal.epoch and order(self._committed) < order(goal.entry_id):
             self._committed = goal.entry_id
+
+    async def _is_lost(self, log: Log) -> bool:
+        """Whether the server no longer has, or had read, what it acknowledged."""
+        await log.verify()
+        lost, self._losses = log.losses != self._losses, log.losses
+        return lost
 
     async def read(self, part: str, method: str, **args: Any) -> Any:
         """Ask a sidecar, after this client's own writes are committed.
@@ -141,6 +191,8 @@ class StorageClient(Scoped):
         Raises:
             StorageError: what the storage answered: the same errors as on the database itself.
             DatabaseUnavailable: nobody answered in time.
+            WritesLost: as `flush`.
+            BusError: as `flush`.
         """
         for name, value in args.items():
             if isinstance(value, str):

@@ -62,6 +62,11 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
         signing_key_file: Secrets to sign and verify with (`Signing.read`), or None: no signatures.
         home: Directory for state: databases, the embedded servers' files, `up.json`.
         sources: For each setting that was given: where. What is missing here is a default.
+
+    Example:
+        config = StorageConfig.load({"namespace": "team-a"})
+        print(config.namespace, config.backend)  #> team-a sqlite
+        print(config.sources["namespace"])  #> --namespace
     """
 
     backend: Backend = "sqlite"

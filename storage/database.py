@@ -32,10 +32,13 @@ class Transaction(Protocol):
                 may be inserted in any order.
         """
 
-    async def hold(self, name: str) -> None:
+    async def hold(self, name: str, *, shared: bool = False) -> None:
         """Wait until no other transaction holds `name`, then hold it until this one ends.
 
         For what two transactions at once would get wrong: each would not see the other's rows.
+
+        Args:
+            shared: With others that hold it so.
         """
 
     def savepoint(self) -> AbstractAsyncContextManager[None]:

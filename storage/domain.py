@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar, get_type_hints
 
 import msgspec
 
-from .database import Database, Transaction
+from .database import Database, Keys, Transaction, Violation
 from .model.command import Command
 from .rows import Rows
 
@@ -112,13 +112,13 @@ class Writes:
         self._spelling = database.spelling
 
     def ways(self) -> Mapping[type[Command], Way]:
-        """How each kind of this part's commands is applied.
+        """How each kind of this part's commands is applied; none, where it is only read.
 
         Raises, when it is done:
             Violation: a rule of the database.
             NotFound: what it is about is not there, or not the agent's.
         """
-        raise NotImplementedError
+        return {}
 
     async def _change(
         self,
@@ -137,6 +137,22 @@ class Writes:
         assignments = ", ".join(f"{column} = ${n}" for n, column in enumerate(changes, first))
         values = [rows.value_in(column, value) for column, value in changes.items()]
         return bool(await transaction.fetch(sql % assignments, *target, *values))
+
+    async def _insert_new(
+        self, transaction: Transaction, sql: str, rows: list[list[Any]], *, keys: Keys, name: str
+    ) -> None:
+        """Insert rows that begin with their ids.
+
+        Args:
+            sql: Sets a column to NULL that may not be, where another row has the id already.
+            name: Of what they are, for people.
+        """
+        try:
+            await transaction.execute_many(sql, rows, keys=keys)
+        except Violation as error:
+            if "NOT NULL" in str(error):
+                raise Violation(f"id: there is another {name} {rows[0][0]} already") from error
+            raise
 
 
 class Part(NamedTuple):

@@ -17,6 +17,10 @@ async def open_storage(config: StorageConfig) -> AsyncGenerator[StorageAdapter]:
         NotSupported: this release cannot open that backend.
         DatabaseUnavailable: the database cannot be opened or written.
         SchemaMismatch: its schema is newer than this program.
+
+    Example:
+        async with open_storage(StorageConfig.load()) as opened:
+            print((await opened.stats()).memory_items)  #> 0
     """
     opened: AbstractAsyncContextManager[StorageAdapter]
     match config.backend:

@@ -2,15 +2,51 @@
 
 from typing import Any, Final
 
-from .domain import Part, Port
+from .agents import Agents
+from .agents.agents import AgentReads, AgentWrites
+from .domain import Part, Port, Writes
+from .feedback import ModelFeedback
+from .feedback.feedback import FeedbackReads, FeedbackWrites
 from .memory import Memory
+from .memory.candidate_writes import CandidateWrites
+from .memory.candidates import CandidateReads
+from .memory.categories import CategoryReads, CategoryWrites
+from .memory.entities import EntityReads, EntityWrites
 from .memory.items import ItemReads, ItemWrites
+from .memory.lesson_writes import LessonWrites
+from .memory.lessons import LessonReads
+from .memory.recall import RecallReads
+from .memory.reflections import ReflectionReads, ReflectionWrites
+from .memory.resources import ResourceReads, ResourceWrites
+from .memory.totals import TotalReads
+from .sessions import Sessions
+from .sessions.observations import ObservationReads, ObservationWrites
+from .sessions.sessions import SessionReads, SessionWrites
 from .tasks import Tasks
-from .tasks.tasks import TaskReads, TaskWrites
+from .tasks.leases import ClaimReads, ClaimWrites
+from .tasks.reads import TaskReads
+from .tasks.writes import TaskWrites
+from .teams import Teams
+from .teams.teams import TeamReads
+from .teams.writes import TeamWrites
 
 PARTS: Final = (
     Part("items", ItemReads, ItemWrites),
+    Part("recall", RecallReads, Writes),
+    Part("resources", ResourceReads, ResourceWrites),
+    Part("categories", CategoryReads, CategoryWrites),
+    Part("entities", EntityReads, EntityWrites),
+    Part("totals", TotalReads, Writes),
+    Part("reflections", ReflectionReads, ReflectionWrites),
+    Part("lessons", LessonReads, LessonWrites),
+    Part("candidates", CandidateReads, CandidateWrites),
+    Part("feedback", FeedbackReads, FeedbackWrites),
+    Part("sessions", SessionReads, SessionWrites),
+    Part("observations", ObservationReads, ObservationWrites),
     Part("tasks", TaskReads, TaskWrites),
+    Part("claims", ClaimReads, ClaimWrites),
+    Part("teams", TeamReads, TeamWrites),
+    Part("agents", AgentReads, AgentWrites),
 )
 
 #: What may be read, with the type of the answer.
@@ -24,9 +60,19 @@ class Scoped:
 
     Attributes:
         memory: What it knows.
+        feedback: How models did for it.
+        sessions: Its conversations, and what happened in them.
         tasks: Its tasks.
+        teams: Its teams.
+        agents: The registry of agents.
+
+    Example: See `StorageAdapter`.
     """
 
     def __init__(self, port: Port) -> None:
         self.memory: Final = Memory(port)
+        self.feedback: Final = ModelFeedback(port)
+        self.sessions: Final = Sessions(port)
         self.tasks: Final = Tasks(port)
+        self.teams: Final = Teams(port)
+        self.agents: Final = Agents(port)

@@ -6,13 +6,15 @@
 
 Placeholders are `$1`, `$2`, ...; SQLite, which wants `?1`, gets them rewritten. `{visible_tasks}`
 stands for the fragment of that name in `scope.sql`, `{shared lessons}` for the fragment `shared`
-with `lessons` in the place of `this`.
+with `lessons` in the place of `this`. `{where}` stays, for a caller's condition (`where.py`).
 """
 
 import re
 from functools import cache
 from importlib.resources import files
 from typing import Final
+
+from .where import PLACE
 
 _NAME: Final = re.compile(r"^-- name: (\w+)[ \t]*$", re.MULTILINE)
 _FRAGMENT: Final = re.compile(r"\{(\w+)(?: (\w+))?\}")
@@ -29,6 +31,8 @@ def load(package: str, name: str, *, this: str = "this", visible: str = "") -> d
     """
 
     def fragment(match: re.Match[str]) -> str:
+        if match[0] == PLACE:
+            return PLACE
         title = visible if match[1] == "visible" else match[1]
         return _THIS.sub(match[2] or this, _fragments()[title])
 

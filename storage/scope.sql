@@ -21,3 +21,29 @@
   OR tasks.team_id IN (
     SELECT mine.team_id FROM team_members AS mine JOIN teams ON teams.id = mine.team_id
     WHERE mine.agent_id = $1 AND teams.status <> 'disbanded'))
+
+-- name: changeable_tasks
+-- Those that the agent $2, empty for operators, may change: the same that it sees.
+($2 = '' OR tasks.agent_id = $2 OR tasks.assignee = $2 OR tasks.agent_id IS NULL
+  OR tasks.team_id IN (
+    SELECT mine.team_id FROM team_members AS mine JOIN teams ON teams.id = mine.team_id
+    WHERE mine.agent_id = $2 AND teams.status <> 'disbanded'))
+
+-- name: visible_changes
+-- What the agent changed itself, and what others changed of tasks that it sees.
+($1 = '' OR task_history.agent_id = $1 OR EXISTS (
+  SELECT 1 FROM tasks WHERE tasks.id = task_history.task_id
+    AND (tasks.agent_id = $1 OR tasks.assignee = $1 OR tasks.agent_id IS NULL
+      OR tasks.team_id IN (
+        SELECT mine.team_id FROM team_members AS mine JOIN teams ON teams.id = mine.team_id
+        WHERE mine.agent_id = $1 AND teams.status <> 'disbanded'))))
+
+-- name: of_my_teams
+-- What belongs to a team of which the agent is a member, be it disbanded.
+($1 = '' OR this.team_id IN (
+  SELECT mine.team_id FROM team_members AS mine WHERE mine.agent_id = $1))
+
+-- name: visible_teams
+-- Those of which the agent is a member, be they disbanded.
+($1 = '' OR teams.id IN (
+  SELECT mine.team_id FROM team_members AS mine WHERE mine.agent_id = $1))

@@ -11,6 +11,7 @@ from .database import Database
 from .fusion import any_word, fused, nearest
 from .model import values
 from .rows import Rows
+from .where import EVERY, Where
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -29,10 +30,13 @@ class Found(NamedTuple, Generic[S]):
 
     Attributes:
         score: 1 for the best possible place in every list, 0 for the last.
+        keyword: How well it fits the words, beside the row that fits them best (1); 0 where it has
+            none of them.
     """
 
     row: S
     score: float
+    keyword: float = 0.0
 
 
 class Search(Generic[S]):
@@ -49,59 +53,98 @@ class Search(Generic[S]):
         self._sql = queries.load(database.package, "search.sql", this=rows.table, visible=visible)
 
     async def hybrid(
-        self, agent: str, query: str, embedding: Sequence[float] | None, limit: int
+        self,
+        agent: str,
+        query: str,
+        embedding: Sequence[float] | None,
+        limit: int,
+        where: Where = EVERY,
     ) -> list[Found[S]]:
         """The best by any word of `query` and by nearness to `embedding`.
+
+        Args:
+            where: Which rows are wanted: both lists are of these.
 
         Raises:
             InvalidValue: a text or a limit that cannot be.
         """
         limit = values.at_most("limit", limit, MOST)
-        found: dict[str, S] = {}
-        keyword: dict[str, float] = {}
-        for row, score in await self._by_words(agent, query, CANDIDATES):
-            key = str(getattr(row, "id"))  # noqa: B009 (every table that is searched has one)
-            found[key] = row
-            keyword[key] = score
-        vector: dict[str, float] = {}
-        if embedding is not None:
-            vector = await self._nearest(agent, embedding)
-        best = fused(keyword, vector, limit)
-        found |= await self._items(agent, [key for key, _ in best if key not in found])
-        return [Found(found[key], score) for key, score in best if key in found]
+        return await self._both(agent, query, embedding, where, max(limit, CANDIDATES), limit)
 
-    async def keyword(self, agent: str, query: str, limit: int) -> list[S]:
+    async def candidates(
+        self,
+        agent: str,
+        query: str,
+        embedding: Sequence[float] | None,
+        limit: int,
+        where: Where = EVERY,
+    ) -> list[Found[S]]:
+        """All that either list brings, for who ranks them anew and takes `limit` of them."""
+        depth = max(values.at_most("limit", limit, MOST), CANDIDATES)
+        return await self._both(agent, query, embedding, where, depth, 2 * depth)
+
+    async def keyword(self, agent: str, query: str, limit: int, where: Where = EVERY) -> list[S]:
         """The best by any word of `query`.
 
         Raises:
             InvalidValue: a text or a limit that cannot be.
         """
         limit = values.at_most("limit", limit, MOST)
-        return [row for row, _ in await self._by_words(agent, query, limit)]
+        return [row for row, _ in await self._by_words(agent, query, where, limit)]
 
-    async def _by_words(self, agent: str, query: str, limit: int) -> list[tuple[S, float]]:
+    async def _both(
+        self,
+        agent: str,
+        query: str,
+        embedding: Sequence[float] | None,
+        where: Where,
+        depth: int,
+        limit: int,
+    ) -> list[Found[S]]:
+        found: dict[str, S] = {}
+        keyword: dict[str, float] = {}
+        for row, score in await self._by_words(agent, query, where, depth):
+            key = str(getattr(row, "id"))  # noqa: B009 (every table that is searched has one)
+            found[key] = row
+            keyword[key] = score
+        vector: dict[str, float] = {}
+        if embedding is not None:
+            vector = await self._nearest(agent, embedding, where, depth)
+        best = fused(keyword, vector, limit)
+        found |= await self._items(agent, [key for key, _ in best if key not in found])
+        most = max(keyword.values(), default=0.0) or 1.0
+        return [
+            Found(found[key], score, keyword.get(key, 0.0) / most)
+            for key, score in best
+            if key in found
+        ]
+
+    async def _by_words(
+        self, agent: str, query: str, where: Where, limit: int
+    ) -> list[tuple[S, float]]:
         words = any_word(values.text("query", query))
         if not words:
             return []
-        sql = self._sql["keyword"] % self._rows.selected
-        rows = await self._database.fetch(sql, agent, words, limit, scope=agent)
+        sql, args = where.placed(self._sql["keyword"] % self._rows.selected, words, limit)
+        rows = await self._database.fetch(sql, agent, *args, scope=agent)
         return [(self._rows.from_row(row), float(row[-1])) for row in rows]
 
-    async def _nearest(self, agent: str, embedding: Sequence[float]) -> dict[str, float]:
+    async def _nearest(
+        self, agent: str, embedding: Sequence[float], where: Where, limit: int
+    ) -> dict[str, float]:
         if "nearest_of_many" in self._sql:
             packed = values.pack_vector("embedding", embedding, len(embedding))
-            [(count,)] = await self._database.fetch(
-                self._sql["embedded"], agent, FEW + 1, scope=agent
-            )
+            sql, args = where.placed(self._sql["embedded"], FEW + 1)
+            [(count,)] = await self._database.fetch(sql, agent, *args, scope=agent)
             way = "nearest_of_few" if count <= FEW or not any(embedding) else "nearest_of_many"
-            rows = await self._database.fetch(
-                self._sql[way], agent, packed, CANDIDATES, scope=agent
-            )
+            sql, args = where.placed(self._sql[way], packed, limit)
+            rows = await self._database.fetch(sql, agent, *args, scope=agent)
             return {str(row[0]): float(row[1]) for row in rows}
-        rows = await self._database.fetch(self._sql["embeddings"], agent, scope=agent)
+        sql, args = where.placed(self._sql["embeddings"])
+        rows = await self._database.fetch(sql, agent, *args, scope=agent)
         pairs = [(str(row[0]), bytes(row[1])) for row in rows]
         # 100,000 vectors take some tens of ms: not on the event loop.
-        return await anyio.to_thread.run_sync(nearest, embedding, pairs, CANDIDATES)
+        return await anyio.to_thread.run_sync(nearest, embedding, pairs, limit)
 
     async def _items(self, agent: str, ids: Sequence[str]) -> Mapping[str, S]:
         if not ids:

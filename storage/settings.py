@@ -35,7 +35,14 @@ _NAMESPACE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 
 
 class ConfigurationError(StorageError, ValueError):
-    """A setting is wrong; the message says which, where it stands, and what it should be."""
+    """A setting is wrong; the message says which, where it stands, and what it should be.
+
+    Example:
+        try:
+            StorageConfig.load({"backend": "mysql"})
+        except ConfigurationError as error:
+            print(error)  #> --backend: 'mysql' should be one of sqlite, postgres, dual
+    """
 
 
 class Source(NamedTuple):
@@ -53,9 +60,16 @@ class Expectation(ValueError):
 
 
 def without_password(url: str) -> str:
-    """Return a URL as it may be shown: no user, no password, no query."""
-    url = re.sub(r"://.*@", "://***@", url, flags=re.DOTALL)
-    return url.split("?", 1)[0]
+    """Return a URL as it may be shown: no user, no password, no query.
+
+    The host is behind the last `@`. Where that stands behind a `?` or a `#`, nobody can tell a host
+    from a part of a password, and neither is shown.
+    """
+    scheme, separator, rest = url.partition("://")
+    before, at, behind = rest.rpartition("@")
+    if at and ("?" in before or "#" in before):
+        return f"{scheme}{separator}***"
+    return f"{scheme}{separator}{'***@' if at else ''}{behind.split('?', 1)[0]}"
 
 
 def _shown(value: object) -> str:

@@ -5,14 +5,16 @@ kills its own.
 import itertools
 import os
 import signal
+import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from argentbus.embedded import EmbeddedRedis, free_port
+from tests.guarding import guarded
 from tests.postgres import PostgresServer, served
 from tests.shell import Shell
 
@@ -29,6 +31,27 @@ class RedisServer(EmbeddedRedis):
     def thaw(self) -> None:
         """Let a frozen process go on."""
         self._signal(signal.SIGCONT)
+
+    def spawn(self, *, pass_fds: Sequence[int] = ()) -> subprocess.Popen[bytes]:
+        return guarded(super().spawn(pass_fds=pass_fds))
+
+    @property
+    def written(self) -> int:
+        """Bytes of its append-only file."""
+        return self._file.stat().st_size
+
+    def lose_tail(self, written: int) -> None:
+        """Kill it, and start it again without what it wrote behind `written`: a crash before that
+        was synced, or a replica that had not got it and is the primary now.
+        """
+        self.kill()
+        os.truncate(self._file, written)
+        self.start()
+
+    @property
+    def _file(self) -> Path:
+        [file] = (self.directory / "appendonlydir").glob("*.incr.aof")
+        return file
 
     def terminate(self) -> None:
         """End it in good order."""
@@ -53,13 +76,13 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A redis-server for the whole session: leave it alive, and keep to your `namespace`."""
-    yield from _served(tmp_path_factory.mktemp("redis"))
+    yield from served_redis(tmp_path_factory.mktemp("redis"))
 
 
 @pytest.fixture
 def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
     """A redis-server for this test alone, to be killed, frozen and started again."""
-    yield from _served(tmp_path / "redis")
+    yield from served_redis(tmp_path / "redis")
 
 
 @pytest.fixture(scope="session")
@@ -104,7 +127,8 @@ def _place_for_postgres() -> Iterator[Path]:
         yield Path(place) / "postgres"
 
 
-def _served(directory: Path) -> Iterator[RedisServer]:
+def served_redis(directory: Path) -> Iterator[RedisServer]:
+    """A redis-server, ended when the iteration goes on."""
     server = RedisServer(directory, free_port())
     server.start()
     try:

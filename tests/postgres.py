@@ -2,7 +2,8 @@
 
 import itertools
 import os
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -13,6 +14,7 @@ import asyncpg
 from argentbus.embedded import EmbeddedPostgres, free_port
 from storage.postgres import migrations
 from storage.postgres.setup import setup
+from tests.guarding import guarded
 
 _numbers = itertools.count()
 
@@ -26,6 +28,9 @@ TEMPLATES = {3: "template_3", 768: "template_768"}
 
 class PostgresServer(EmbeddedPostgres):
     """The embedded PostgreSQL with what tests do to it."""
+
+    def spawn(self, *, pass_fds: Sequence[int] = ()) -> subprocess.Popen[bytes]:
+        return guarded(super().spawn(pass_fds=pass_fds))
 
     def user_url(self, database: str) -> str:
         """How the sidecar logs in."""
@@ -57,6 +62,19 @@ async def execute(url: str, sql: str) -> None:
     try:
         for statement in sql.split("; "):
             await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def empty(url: str) -> None:
+    """Delete what agents and the sidecar have written: quicker than a new database."""
+    connection = await asyncpg.connect(url)
+    try:
+        tables = await connection.fetch(
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'public' "
+            "AND tablename <> 'schema_migrations'"
+        )
+        await connection.execute("; ".join(f"DELETE FROM {row[0]}" for row in tables))
     finally:
         await connection.close()
 

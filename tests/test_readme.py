@@ -3,32 +3,13 @@
 import os
 import re
 import subprocess
-import sys
-from collections.abc import Iterator
-from typing import NamedTuple
 
+from tests.documents import Page, run_program
 from tests.shell import ROOT, Shell
 
-README = (ROOT / "README.md").read_text()
-
-
-class Block(NamedTuple):
-    """A code block, and the output block that follows it, if one does."""
-
-    kind: str
-    code: str
-    output: str | None
-
-
-def blocks() -> Iterator[Block]:
-    found = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-    for place, (kind, code) in enumerate(found):
-        behind = found[place + 1] if place + 1 < len(found) else ("", "")
-        yield Block(kind, code, behind[1] if behind[0] == "text" else None)
-
-
-PROGRAMS = [block for block in blocks() if block.kind == "python"]
-COMMANDS = [block for block in blocks() if block.kind == "sh"]
+README = Page(ROOT / "README.md")
+PROGRAMS = README.of_kind("python")
+COMMANDS = README.of_kind("sh")
 
 
 def test_the_commands_start_it_and_show_what_the_readme_shows(shell: Shell) -> None:
@@ -59,23 +40,15 @@ def test_the_programs_print_what_it_says_also_again_and_after_the_demo(shell: Sh
     assert shell.run("demo").returncode == 0
     assert len(PROGRAMS) >= 4
     for block in PROGRAMS * 2:
-        code = block.code.replace("redis://127.0.0.1:6380", copy.redis_url)
-        assert code != block.code
-        ended = subprocess.run(
-            [sys.executable, "-c", code],
-            env=shell.env,
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
+        ended = run_program(block.code, copy.redis_url, shell.env)
         assert (ended.stdout, ended.stderr) == (block.output, "")
 
 
 def test_what_it_links_to_is_there() -> None:
-    targets = re.findall(r"\]\(([^)]+)\)", README)
-    assert targets
-    assert [target for target in targets if not (ROOT / target).exists()] == []
+    assert README.missing == []
+    guides = {path.name for path in (ROOT / "docs").glob("*.md")}
+    assert guides
+    assert {guide for guide in guides if f"](docs/{guide})" not in README.text} == set()
 
 
 def _words(text: str) -> list[str]:

@@ -13,9 +13,13 @@ from bus import Bus, ServerRefused, SigningKeyUnusable, UnsupportedServer
 from bus.acl import Grants, rules, user_of
 from bus.keys import check_name
 from bus.messages.signing import MASTER
+from bus.servers.address import Address
 from presence.text import clean
 from storage.config import StorageConfig
 from storage.log import PARTITIONS_VALUE, partition_count, partition_of
+
+#: Seconds for which a server that should be there is tried.
+_PATIENCE = 5.0
 
 #: The first server that can limit a command to some keys (selectors).
 OLDEST = (7, 0)
@@ -56,7 +60,8 @@ def grant(
     """Make the user of AGENT: its own state, inbox and memories, and what is granted here.
 
     What was granted before and is not named again is taken away. The password is made here, and
-    printed this once.
+    printed this once. Of a Cluster, and behind sentinels, every server that runs is told, replicas
+    as well; after one was added or was away, grant again with --keep-password.
     """
     grants = Grants(list(roles), list(queues), list(topics), list(locks), list(maps)).checked()
     run(_grant, config, agent, grants, keep_password, dry_run, as_json)
@@ -132,7 +137,8 @@ async def _grant(
         saved = ""
         if not dry_run:
             credentials = [f">{password}"] if password else await _passwords(bus, user)
-            await bus.link.everywhere("ACL", "SETUSER", user, *granted, *credentials)
+            # Users are not replicated: without them on the replicas, a failover locks agents out.
+            await bus.link.everywhere("ACL", "SETUSER", user, *granted, *credentials, replicas=True)
             saved = await _save(bus)
     if dry_run:
         password = None
@@ -147,9 +153,15 @@ async def _grant(
     if password:
         click.echo(f"password  {password}   (printed this once)")
         login = f"{user.replace(':', '%3A')}:{password}"
-        click.echo(f"URL       redis://{login}@{bus.link.address.endpoints[0]}")
+        click.echo(f"URL       {_url(bus.link.address, login)}")
     if saved:
         click.echo(saved, err=True)
+
+
+def _url(address: Address, login: str) -> str:
+    """The address with a user and a password, as far as it may be shown."""
+    scheme, _, rest = str(address).partition("://")
+    return f"{scheme}://{login}@{rest}"
 
 
 async def _show(config: StorageConfig, agent: str, as_json: bool) -> None:
@@ -170,7 +182,7 @@ async def _show(config: StorageConfig, agent: str, as_json: bool) -> None:
 async def _revoke(config: StorageConfig, agent: str, as_json: bool) -> None:
     async with Bus.connect(config.redis_url, namespace=config.namespace) as bus:
         user = user_of(bus.keys, agent)
-        removed = sum(await bus.link.everywhere("ACL", "DELUSER", user))
+        removed = sum(await _everywhere(bus, "DELUSER", user))
         saved = await _save(bus) if removed else ""
     if not removed:
         raise _no_user(user)
@@ -180,6 +192,13 @@ async def _revoke(config: StorageConfig, agent: str, as_json: bool) -> None:
         click.echo(f"The user {user} is removed.")
         if saved:
             click.echo(saved, err=True)
+
+
+async def _everywhere(bus: Bus, *command: str) -> list[Any]:
+    """Have every server that runs do it, replicas as well. It may be done again."""
+    return await bus.link.retrying(
+        lambda: bus.link.everywhere("ACL", *command, replicas=True), patience=_PATIENCE
+    )
 
 
 async def _found(bus: Bus, user: str) -> dict[str, Any]:
@@ -196,7 +215,7 @@ async def _passwords(bus: Bus, user: str) -> list[str]:
 async def _save(bus: Bus) -> str:
     """Have the users written to the server's file; return what to say where there is none."""
     try:
-        await bus.link.everywhere("ACL", "SAVE")
+        await _everywhere(bus, "SAVE")
     except ServerRefused as error:
         if "not configured to use an ACL file" not in str(error):
             raise

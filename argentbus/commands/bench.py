@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from argentbus.bench import bus, presence, sidecar, storage
+from argentbus.bench import blocking, bus, presence, sidecar, storage
 from argentbus.bench.figures import Figure
 from argentbus.bench.peers import SIZES, Row, compare, nats_server, redis_benchmark
 from argentbus.embedded import EmbeddedRedis, free_port
@@ -29,6 +29,11 @@ AREAS: Final[dict[str, list[Measurement]]] = {
         lambda url, share: bus.lock_handoff(url, max(20, int(100 * share))),
         lambda url, share: presence.heartbeat(url, _count(10_000, share)),
         lambda url, share: presence.death(url, _count(100_000, share), max(2, int(10 * share))),
+    ],
+    "blocking": [
+        lambda url, share: blocking.put(url, _count(10_000, share), 1),
+        lambda url, share: blocking.put(url, _count(30_000, share), 16),
+        lambda url, share: blocking.handle(url, _count(10_000, share)),
     ],
     "sidecar": [
         lambda url, share: sidecar.to_committed(url, _count(50_000, share)),

@@ -13,6 +13,7 @@ import click
 from argentbus.errors import PortTaken
 from argentbus.loop import run
 from argentbus.options import with_config
+from argentbus.telemetry import exporting
 from bus import Bus
 from storage.config import StorageConfig
 
@@ -49,7 +50,7 @@ def dashboard(config: StorageConfig, host: str, port: int, allow_hosts: tuple[st
     import starlette  # noqa: F401
     import uvicorn  # noqa: F401
 
-    with _listening(host, port) as listener:
+    with _listening(host, port) as listener, exporting("dashboard"):
         run(_serve, config, listener, (host, *allow_hosts))
 
 

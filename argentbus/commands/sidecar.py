@@ -4,6 +4,7 @@ import click
 
 from argentbus.loop import run
 from argentbus.options import with_database_config
+from argentbus.telemetry import exporting
 from storage.config import StorageConfig
 
 
@@ -17,4 +18,5 @@ def sidecar(config: StorageConfig) -> None:
     """
     from storage.sidecar.service import run_sidecar
 
-    run(run_sidecar, config)
+    with exporting("sidecar"):
+        run(run_sidecar, config)

@@ -15,10 +15,12 @@ from anyio.abc import TaskStatus
 
 from argentbus.discovery import Running, announce, held, withdraw
 from argentbus.embedded import EmbeddedPostgres, EmbeddedRedis, free_port
+from argentbus.logs import Logs
 from argentbus.loop import run
 from argentbus.options import json_option, print_json
 from argentbus.stack import Stack
 from argentbus.supervisor import Supervisor
+from argentbus.telemetry import exporting
 from storage.config import StorageConfig
 
 REDIS_PORT: Final = 6380
@@ -86,8 +88,9 @@ def up(
             )
         redis = EmbeddedRedis(config.home / "redis", _chosen(REDIS_PORT if port is None else port))
     postgres = _postgres(config, postgres_port)
-    with held(config.home) as lock:
-        run(_up, Stack(config, redis, postgres, _chosen(dashboard_port), lock), as_json)
+    with held(config.home) as lock, exporting("up"):
+        logs = click.get_current_context().find_object(Logs) or Logs("text", None)
+        run(_up, Stack(config, redis, postgres, _chosen(dashboard_port), logs, lock), as_json)
 
 
 def _postgres(config: StorageConfig, port: int | None) -> EmbeddedPostgres | None:

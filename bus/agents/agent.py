@@ -25,6 +25,19 @@ class Agent(Correspondent):
         id: The agent's id.
         presence: Its record: id, instance, role, where it runs, since when.
         state: What it last said of itself.
+        instance: Id of this instance of the agent, never used again.
+        lost: Set when another instance is present in its place; its block is then cancelled.
+        leaving, left: Whether it is on its way out, and whether Redis knows.
+        progress_marks, tasks: For the bus itself: what `progress` marked, and what runs beside the
+            block.
+
+    Example:
+        async with bus.join("writer", role="writer") as writer:
+            await agent.set_state(status="processing", activity="looks for work")
+            await agent.send("writer", Review("parser.py"))
+            inbox: Inbox = writer.inbox(Review)
+            async with await anext(inbox) as delivery:
+                print(delivery.sender, delivery.body.path)  #> scout parser.py
     """
 
     def __init__(
@@ -58,6 +71,7 @@ class Agent(Correspondent):
 
     async def set_state(
         self,
+        /,
         *,
         status: str | None = None,
         **changes: Any,

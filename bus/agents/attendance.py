@@ -1,20 +1,21 @@
 """Attendance: being present as an agent for the length of a `with` block."""
 
-import logging
 import os
 import socket
 import time
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import msgspec
 
+from bus.arguments import seconds, seconds_or_none
 from bus.errors import BusError, PresenceLost, ServerFull
 from bus.keys import check_name, check_names
 from bus.messages.envelope import new_id
 from bus.scope import background
+from bus.telemetry.journal import Journal
 
 from .agent import Agent
 from .presence import Presence
@@ -22,7 +23,10 @@ from .presence import Presence
 if TYPE_CHECKING:
     from bus.bus import Bus
 
-log = logging.getLogger("argentbus.presence")
+log = Journal("argentbus.presence")
+
+#: Seconds: what lasts for less cannot be refreshed in time.
+LEAST_TTL: Final = 0.1
 
 
 @asynccontextmanager
@@ -39,10 +43,8 @@ async def joined(
     state: msgspec.Struct | type[msgspec.Struct] | None,
 ) -> AsyncGenerator[Agent]:
     """Be present as `agent_id` until the context ends. See `Bus.join`."""
-    if ttl < 0.1:
-        raise ValueError(f"a presence of {ttl:g} s cannot be refreshed in time: use 0.1 or more")
-    if stall_after is not None and stall_after <= 0:
-        raise ValueError(f"stall_after is {stall_after:g} s: it must be above 0")
+    seconds("ttl", ttl, least=LEAST_TTL)
+    seconds_or_none("stall_after", stall_after, least=0.001)
     presence = Presence(
         instance=new_id(),
         agent=check_name("agent", agent_id),
@@ -64,7 +66,7 @@ async def joined(
         try:
             await bus.registry.write_state(presence, agent.state)
         except ServerFull as error:  # nobody is told, but it is here, and may be who makes room
-            log.warning("agent %s joined without a state: %s", agent_id, error)
+            log.warning("an agent joined without a state", agent=agent_id, error=error)
 
         async def watch() -> None:
             await agent.lost.wait()
@@ -72,8 +74,12 @@ async def joined(
                 f"agent {agent_id} was taken over by another instance: this one must stop"
             )
 
-        async with background(watch) as agent.tasks:
-            yield agent
+        bus.telemetry.joined(presence.role)
+        try:
+            async with background(watch) as agent.tasks:
+                yield agent
+        finally:
+            bus.telemetry.left(presence.role)
     finally:
         # Whatever became of the join: a presence that stays behind would expire.
         agent.leaving = True
@@ -86,4 +92,4 @@ async def _leave(agent: Agent) -> None:
     try:
         await agent.bus.roll.leave(agent)
     except BusError as error:
-        log.warning("agent %s could not say goodbye (%s): it tries again", agent.id, error)
+        log.warning("an agent could not say goodbye, and tries again", agent=agent.id, error=error)

@@ -137,6 +137,7 @@ class Correspondent:
             RequestFailed: the other's handler raised.
             UndecodableMessage: the reply is not a `reply_type`.
             ValueError: there is no timeout, and no deadline to inherit.
+            InvalidName: `to` cannot be an agent's id.
         """
         return await request(
             self.bus,
@@ -147,6 +148,7 @@ class Correspondent:
             timeout=timeout,
             inherit=inherit_deadline,
             to=f"agent {to}",
+            by=to,
         )
 
     async def gather(
@@ -164,12 +166,14 @@ class Correspondent:
         silent.
 
         Args:
-            timeout, inherit_deadline: As for `request`.
+            timeout: Seconds to wait for all of them. None: as for `request`.
+            inherit_deadline: As for `request`.
 
         Raises:
             NobodyPresent: there is none.
             RequestTimeout: nobody could be asked in time.
             BusUnavailable: Redis could not be reached.
+            InvalidName: a capability cannot be one.
         """
         async with self.gathering(
             body,
@@ -195,6 +199,12 @@ class Correspondent:
 
         Whoever has not answered when the context ends is told that nobody waits any more, and its
         handler is cancelled.
+
+        Args:
+            timeout: Seconds to wait for all of them. None: as for `request`.
+
+        Raises:
+            NobodyPresent, RequestTimeout, BusUnavailable, InvalidName: as `gather`.
         """
 
         @asynccontextmanager

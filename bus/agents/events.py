@@ -1,6 +1,5 @@
 """Following the presence events, across reconnects."""
 
-import logging
 from collections import deque
 from typing import Final
 
@@ -9,10 +8,11 @@ import anyio
 from bus.errors import EventsMissed
 from bus.servers.link import AWAY, Link, backoff
 from bus.servers.reader import StreamReader
+from bus.telemetry.journal import Journal
 
 from .presence import PresenceEvent, read_event
 
-log = logging.getLogger("argentbus.presence")
+log = Journal("argentbus.presence")
 
 #: Events read in one call.
 _READ: Final = 500
@@ -32,6 +32,8 @@ class PresenceEvents:
     Raises:
         EventsMissed: events were trimmed, or lost with the server's data, before they were read.
             Take a new snapshot.
+
+    Example: See `Registry`.
     """
 
     def __init__(self, link: Link, stream: str, after: str) -> None:
@@ -51,7 +53,7 @@ class PresenceEvents:
             try:
                 await self._fill()
             except AWAY as error:
-                log.debug("presence events interrupted: %r", error)
+                log.debug("following presence events was interrupted", error=error)
                 await anyio.sleep(next(delays))
         return self._read.popleft()
 
@@ -77,8 +79,12 @@ class PresenceEvents:
     async def _check_gap(self) -> None:
         if self._position == b"0-0":
             return
-        first = await self._link.call("XRANGE", self._stream, "-", "+", "COUNT", 1)
-        if not first or _order(first[0][0]) > _order(self._position):
+        call, stream = self._link.call, self._stream
+        first = await call("XRANGE", stream, "-", "+", "COUNT", 1)
+        last = await call("XREVRANGE", stream, "+", "-", "COUNT", 1)
+        here = _order(self._position)
+        # Behind the last one: the server lost its tail, and goes on with what may get lower ids.
+        if not first or _order(first[0][0]) > here or _order(last[0][0]) < here:
             raise EventsMissed(
                 f"presence events behind {self._position.decode()} are gone: take a new snapshot"
             )

@@ -1,15 +1,17 @@
 """The heartbeat pump: one task a process that refreshes whatever must not expire."""
 
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 import anyio
 
-from bus.errors import BusError
+from bus.errors import BusError, ServerRefused
+from bus.seldom import Seldom
 from bus.servers.link import TRANSIENT
+from bus.telemetry import Telemetry
+from bus.telemetry.journal import Journal
 
-log = logging.getLogger("argentbus.heartbeat")
+log = Journal("argentbus.heartbeat")
 
 #: Seconds between two looks at who is due.
 TICK: Final = 0.05
@@ -35,9 +37,11 @@ class Beat:
 class Pump:
     """Calls every beat when it is due. `run` is a task of the bus."""
 
-    def __init__(self) -> None:
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
         self._beats: set[Beat] = set()
         self._added = anyio.Event()
+        self._may_say = Seldom()
 
     def add(self, beat: Beat) -> None:
         """Call `beat` from now on, for the first time after its interval.
@@ -66,6 +70,8 @@ class Pump:
                 now = anyio.current_time()
                 for beat in list(self._beats):
                     if beat.due <= now and not beat.running:
+                        if beat.due and now - beat.due > beat.interval / 2:
+                            self._telemetry.late()
                         beat.due = now + beat.interval
                         beat.running = True
                         tasks.start_soon(self._call, beat)
@@ -79,7 +85,11 @@ class Pump:
             await beat.call()
         except* (*TRANSIENT, BusError) as errors:
             # The server is away or refuses; the next beat tries again, soon.
-            log.debug("heartbeat failed: %r", errors.exceptions[0])
+            error = errors.exceptions[0]
+            if isinstance(error, ServerRefused) and self._may_say(str(error)):
+                log.warning("a heartbeat was refused, and is tried again", error=error)
+            log.debug("a heartbeat failed", error=error)
+            self._telemetry.late()
             beat.due = anyio.current_time() + min(beat.interval, 0.5)
         finally:
             beat.running = False

@@ -14,7 +14,6 @@ frozen others may have got the lock, as where a lease runs out: that is what fen
 A process that joined no agent is never declared dead, and notes nothing.
 """
 
-import logging
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -24,13 +23,14 @@ from bus.acl import mark_of
 from bus.errors import LockLost, ServerRefused
 from bus.messages.envelope import new_id
 from bus.servers.script import Argument, Script
+from bus.telemetry.journal import Journal
 
 from .heartbeat import Beat
 
 if TYPE_CHECKING:
     from bus.bus import Bus
 
-log = logging.getLogger("argentbus.presence")
+log = Journal("argentbus.presence")
 
 _HOLD: Final = Script("agents/hold")
 _LAPSE: Final = Script("agents/lapse")
@@ -181,7 +181,7 @@ class Holdings:
                     await self._bus.link.run(_HOLD, [key], args)
                 except ServerRefused as error:
                     # It is held all the same, and free when its own TTL has run out.
-                    log.warning("what this process holds cannot be noted: %s", error)
+                    log.warning("what this process holds cannot be noted", error=error)
 
 
 async def settle(bus: "Bus", estate: str) -> list[str]:
@@ -194,7 +194,7 @@ async def settle(bus: "Bus", estate: str) -> list[str]:
     try:
         rows = await bus.link.retrying(lambda: bus.link.call("HGETALL", key))
     except ServerRefused as error:
-        log.warning("the holdings %s cannot be read: %s", estate, error)
+        log.warning("the holdings of a process cannot be read", estate=estate, error=error)
         return []
     pairs = rows if isinstance(rows, dict) else dict(zip(rows[::2], rows[1::2], strict=True))
     settled: list[str] = []
@@ -217,15 +217,17 @@ async def _give_up(bus: "Bus", raw: bytes) -> bool:
     try:
         call = msgspec.json.decode(raw, type=GiveUp)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        log.warning("a holding cannot be read, and is passed over: %s", error)
+        log.warning("a holding cannot be read, and is passed over", error=error)
         return False
     ours = bool(call.keys) and all(key.startswith(f"{bus.namespace}:") for key in call.keys)
     if call.script not in _scripts or not ours:
-        log.warning("a holding names %a, which gives nothing up: passed over", call.script[:60])
+        log.warning(
+            "a holding names a script that gives nothing up: passed over", script=call.script[:60]
+        )
         return False
     try:
         await bus.link.run(_scripts[call.script], call.keys, call.args)
     except ServerRefused as error:
-        log.warning("a holding could not be given up: %s", error)
+        log.warning("a holding could not be given up", script=call.script, error=error)
         return False
     return True

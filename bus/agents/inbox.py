@@ -8,6 +8,7 @@ from anyio.abc import TaskStatus
 from bus.queues.consumer import Consumer
 from bus.queues.delivery import Delivery
 from bus.queues.queue import Queue, choosing_decoder
+from bus.telemetry import Destination
 
 if TYPE_CHECKING:
     from bus.bus import Bus
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 #: The consumer group of every inbox.
 INBOX_GROUP: Final = "inbox"
+
+#: What telemetry calls inboxes.
+INBOXES: Final = Destination("inboxes", "inbox of {agent}")
 
 #: Deliveries read ahead by an agent that is alone, and by one of several instances: what one of
 #: those has read, another that is idle cannot take.
@@ -27,6 +31,12 @@ class Inbox:
     """The inbox of one joined agent. Made by `Agent.inbox`.
 
     It is read from the first use on, until the agent leaves; what is unhandled then goes back.
+
+    Attributes:
+        types: Types of the bodies, by their names.
+        prefetch: Most deliveries read ahead.
+
+    Example: See `Agent`.
     """
 
     def __init__(self, agent: "Agent") -> None:
@@ -59,5 +69,10 @@ class Inbox:
 def inbox_of(bus: "Bus", agent: str, types: dict[str, Any], *, sender: str) -> Queue[Any]:
     """The inbox of `agent` as a queue, whose bodies are decoded by `types` (name to type)."""
     return Queue(
-        bus, f"inbox of {agent}", bus.keys.inbox(agent), choosing_decoder(types), sender=sender
+        bus,
+        f"inbox of {agent}",
+        bus.keys.inbox(agent),
+        choosing_decoder(types),
+        sender=sender,
+        template=INBOXES.template,
     )

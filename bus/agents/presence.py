@@ -27,6 +27,9 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True):
         ttl: Seconds without a heartbeat after which it counts as gone.
         stall_after: Seconds without progress after which it counts as stalled, or None.
         estate: Names what its process holds, to be given up when it is declared dead.
+        host, pid: Where it runs: the machine's name, and the process's id.
+
+    Example: See `Registry`.
     """
 
     instance: str
@@ -61,12 +64,16 @@ class PresenceEvent(msgspec.Struct, frozen=True, kw_only=True):
         kind: `joined`, `left` (it said so, or was taken over), `expired` (its heartbeat stopped)
             or `changed` (its state).
         agent: Id of the agent.
+        instance: Id of the instance, or empty where it is not known.
+        shared: Whether several instances may be that agent together.
         member: The agent's id, or `<id>#<instance>` for one of several instances.
         presence: Its record, where there is one (not for `changed`).
         state: Its state, for `changed`.
         at: By the server's clock, in seconds since the epoch.
         id: Of the event: where to go on reading.
         cause: Why it left or expired.
+
+    Example: See `Registry`.
     """
 
     kind: EventKind

@@ -4,14 +4,15 @@ Any process may run it. What one reaper began and did not end, because it died a
 ends: the dead are listed until their holdings are given up and their states say offline.
 """
 
-import logging
 from typing import TYPE_CHECKING, Final
 
 import anyio
 
 from bus.errors import BusError, ServerRefused
+from bus.seldom import Seldom
 from bus.servers.link import AWAY
 from bus.servers.script import Script
+from bus.telemetry.journal import Journal
 
 from .heartbeat import GAP, GRACE
 from .holdings import settle
@@ -21,7 +22,7 @@ from .registry import MOST_EVENTS
 if TYPE_CHECKING:
     from bus.bus import Bus
 
-log = logging.getLogger("argentbus.presence")
+log = Journal("argentbus.presence")
 
 _REAP: Final = Script("agents/reap", "agents/members")
 
@@ -46,9 +47,14 @@ class Reaper:
         self._wanted = anyio.Event()
         self._settling = anyio.Event()
         self._unsettled_since: float | None = None
+        self._may_say = Seldom()
+        #: Set, and made anew, each time that something was given up here on behalf of the dead.
+        self.gave_up = anyio.Event()
 
     def wake(self) -> None:
-        """Reap from now on: there is an agent to be watched, or somebody who watches."""
+        """Reap from now on: there is an agent to be watched, or somebody who watches, or who waits
+        for what the dead may hold.
+        """
         self._wanted.set()
 
     def settle_soon(self) -> None:
@@ -56,7 +62,7 @@ class Reaper:
         self._settling.set()
 
     async def run(self) -> None:
-        """Reap, from the first join or snapshot of this process on. A task of the bus."""
+        """Reap, from when this process first has a reason to. A task of the bus."""
         await self._wanted.wait()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._settle_those_who_died)
@@ -67,13 +73,14 @@ class Reaper:
                     if due >= 0:
                         wait = min(REAP_EVERY, max(0.02, due))
                 except AWAY as error:
-                    log.debug("reaping interrupted: %r", error)
+                    log.debug("reaping was interrupted", error=error)
                 except BusError as error:
                     if isinstance(error, ServerRefused) and _forbidden(error):
                         log.info("this user may not reap (`bus.acl`): others do")
                         tasks.cancel_scope.cancel()
                         return
-                    log.warning("reaping failed: %s", error)
+                    if self._may_say(str(error)):
+                        log.warning("reaping failed, and is tried again", error=error)
                 await anyio.sleep(wait)
 
     async def reap(self) -> float:
@@ -114,9 +121,9 @@ class Reaper:
                 while await self._settle_some():
                     pass
             except* AWAY as errors:
-                log.debug("settling interrupted: %r", errors.exceptions[0])
+                log.debug("settling the dead was interrupted", error=errors.exceptions[0])
             except* BusError as errors:
-                log.warning("settling failed: %s", errors.exceptions[0])
+                log.warning("settling the dead failed", error=errors.exceptions[0])
 
     async def _settle_some(self) -> bool:
         """Settle some of the dead; return whether there may be more."""
@@ -149,7 +156,9 @@ class Reaper:
     async def _settle_estate(self, estate: str) -> None:
         given_up = await settle(self._bus, estate)
         if given_up:
-            log.info("the holdings of a process that died were given up: %d", len(given_up))
+            self.gave_up.set()
+            self.gave_up = anyio.Event()
+            log.info("the holdings of a process that died were given up", count=len(given_up))
 
 
 def _forbidden(error: ServerRefused) -> bool:

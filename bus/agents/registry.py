@@ -5,7 +5,6 @@ An agent is present while its key lives, and its key lives while its process bea
 expiry time: any process may run the reaper, which turns each overdue agent into exactly one event.
 """
 
-import logging
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +13,9 @@ import msgspec
 
 from bus.errors import AgentAlreadyPresent, PresenceLost, ServerRefused
 from bus.keys import check_name, check_names
+from bus.servers.reader import check_entry_id
 from bus.servers.script import Script
+from bus.telemetry.journal import Journal
 
 from .events import PresenceEvents
 from .presence import Presence, read_presence
@@ -23,7 +24,7 @@ from .state import AgentState, state_from_hash
 if TYPE_CHECKING:
     from bus.bus import Bus
 
-log = logging.getLogger("argentbus.presence")
+log = Journal("argentbus.presence")
 
 _JOIN: Final = Script("agents/join", "agents/members")
 _LEAVE: Final = Script("agents/leave", "agents/members")
@@ -51,7 +52,11 @@ class Snapshot(msgspec.Struct, frozen=True):
     instances share it.
 
     Attributes:
+        agents: The records of presence.
+        states: What they say of themselves; missing where one has said nothing.
         after: The event up to which that is true.
+
+    Example: See `Registry`.
     """
 
     agents: dict[str, Presence]
@@ -64,6 +69,20 @@ class Registry:
 
     Attributes:
         refused: Records in Redis that were not read, because they are none.
+
+    Raises:
+        BusUnavailable: out of every method: Redis could not be reached for as long as the bus is
+            patient.
+
+    Example:
+        registry: Registry = bus.registry
+        now: Snapshot = await registry.snapshot()
+        scout: Presence = now.agents["scout"]
+        print(scout.agent, now.states["scout"].status)  #> scout idle
+        events: PresenceEvents = registry.events(after=now.after)
+        async with bus.join("writer"):
+            event: PresenceEvent = await anext(events)
+            print(event.agent, event.kind)  #> writer joined
     """
 
     def __init__(self, bus: "Bus") -> None:
@@ -177,7 +196,9 @@ class Registry:
         try:
             await self._bus.link.run(_RETIRE, [key], [presence.instance, keep])
         except ServerRefused as error:
-            log.warning("the state of agent %s cannot be retired: %s", presence.agent, error)
+            log.warning(
+                "the state of an agent cannot be retired", agent=presence.agent, error=error
+            )
 
     # watching
 
@@ -240,7 +261,7 @@ class Registry:
                     )
             except ServerRefused as error:
                 # Something else stands at the key of one agent: the others are still shown.
-                log.warning("the state of agent %s cannot be read: %s", agent, error)
+                log.warning("the state of an agent cannot be read", agent=agent, error=error)
                 return
             if not isinstance(pairs, dict):
                 pairs = dict(zip(pairs[::2], pairs[1::2], strict=True))
@@ -253,7 +274,12 @@ class Registry:
         return found
 
     def events(self, *, after: str) -> PresenceEvents:
-        """Every event behind the id `after`, endlessly. See `PresenceEvents`."""
+        """Every event behind the id `after`, endlessly. See `PresenceEvents`.
+
+        Raises:
+            ValueError, TypeError: `after` is no entry id.
+        """
+        check_entry_id("after", after)
         self._bus.reaper.wake()
         return PresenceEvents(self._bus.link, self._keys.presence_events, after)
 

@@ -1,12 +1,12 @@
 """The roll: the agents joined in this process, refreshed together, one call a beat."""
 
-import logging
 from typing import TYPE_CHECKING, Final
 
 import anyio
 import msgspec
 
 from bus.errors import AgentAlreadyPresent, BusError
+from bus.telemetry.journal import Journal
 
 from .heartbeat import Beat
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from .agent import Agent
 
-log = logging.getLogger("argentbus.presence")
+log = Journal("argentbus.presence")
 
 #: Agents that join again, or say that they are stalled, at the same time.
 _AT_ONCE: Final = 100
@@ -129,11 +129,9 @@ class Roll:
                 tasks.start_soon(join, agent)
         if absent:
             log.warning(
-                "%d agents were no longer present (suspended, or Redis lost its data), and joined "
-                "again: %s%s",
-                len(absent),
-                ", ".join(absent[:3]),
-                ", ..." if len(absent) > 3 else "",
+                "agents were not present any more (suspended, or Redis lost data): joined again",
+                count=len(absent),
+                agents=", ".join(absent[:3]) + (", ..." if len(absent) > 3 else ""),
             )
         await self._bus.holdings.note_all()
 
@@ -146,7 +144,7 @@ class Roll:
                 try:
                     await agent.progress_marks.tell()
                 except BusError as error:
-                    log.debug("the progress of %s was not told: %s", agent.id, error)
+                    log.debug("the progress of an agent was not told", agent=agent.id, error=error)
 
         if due:
             async with anyio.create_task_group() as tasks:

@@ -20,16 +20,24 @@ class AgentState(msgspec.Struct, frozen=True, kw_only=True):
     """What an agent says of itself.
 
     Attributes:
+        instance: Id of the instance that says so.
         status: One of `STATUSES`.
         activity: What it is doing, in words.
+        mood: In a word, or None.
         valence, arousal: Its mood as numbers, -2 to 2 and 0 to 1.
         last_activity: When it last said something, in seconds since the epoch.
         fields: Whatever else it says, as text.
         progress: What it last got done, in words.
         progress_at: When it last marked progress, in seconds since the epoch; written at most once
             a second or so. None where it never did.
-        stalled_since: Since when it has been without progress for longer than it said it would be
-            (`Presence.stall_after`), although it beats; else None.
+        stalled_since: Since when, in seconds since the epoch, it has been without progress for
+            longer than it said it would be (`Presence.stall_after`), although it beats; else None.
+        session_key: Of the session that it is in.
+
+    Example:
+        await agent.set_state(status="contemplating", mood="curious", pages=17)
+        state: AgentState = agent.state
+        print(state.status, state.mood, state.fields["pages"])  #> contemplating curious 17
     """
 
     instance: str = ""

@@ -1,49 +1,59 @@
-"""Appending from threads: what waits at the same time travels in one call, as in `bus.appender`.
+"""Appending from threads: what waits at the same time travels in one call, as in `queues.appender`.
 
 The first thread that comes to a lane carries what others bring while the call before is under way;
-nobody else runs for it. Messages are numbered like those of the async appender, by the same script:
-a call that is repeated over a broken connection neither loses a message nor doubles one.
+nobody else runs for it. Messages are numbered like those of the async appender, by the same
+scripts: a call that is repeated over a broken connection neither loses a message nor doubles one.
+So where the thread that carries is interrupted, another one of the batch repeats its call.
 """
 
 import threading
-from typing import Final
+from typing import Any
 
 from bus.errors import BusError
 from bus.messages.envelope import new_id
-from bus.queues.appender import MOST_BYTES, MOST_MESSAGES, REMEMBER
-from bus.servers.script import Script
+from bus.queues.appender import Batch, Form, append_form, appended, producer_key
+from bus.servers.script import Argument
 
 from .direct import Direct
 
-_APPEND: Final = Script("queues/append")
 
+class _Batch(Batch):
+    """Messages of one form, and the threads that wait for them.
 
-class _Batch:
-    __slots__ = ("done", "epoch", "error", "ids", "messages", "size")
+    Attributes:
+        number: Of its first message, once it was sent.
+        finished: Whether it is known what became of it.
+        woken: Set then, and when nobody carries it any more.
+    """
 
-    def __init__(self) -> None:
-        self.messages: list[bytes] = []
-        self.size = 0
-        self.done = threading.Event()
-        self.epoch = ""
-        self.ids: list[bytes] = []
-        self.error: BusError | None = None
+    __slots__ = ("finished", "number", "woken")
+
+    def __init__(self, form: Form) -> None:
+        super().__init__(form)
+        self.number: int | None = None
+        self.finished = False
+        self.woken = threading.Event()
 
 
 class _Lane:
     """The messages on their way to one stream.
 
     Attributes:
+        number: Of the next message.
+        gathering: The batch that others may still join.
+        underway: The batch whose call was begun, and not finished where its thread was interrupted:
+            it is to be repeated before the next one is sent, whose numbers are higher.
         sending: Held by the thread whose call is under way.
         guard: Held, shortly, by whoever adds to the batch that gathers, or takes it.
     """
 
-    __slots__ = ("gathering", "guard", "keys", "number", "sending")
+    __slots__ = ("gathering", "guard", "number", "producer", "sending", "underway")
 
-    def __init__(self, keys: tuple[str, ...]) -> None:
-        self.keys = keys
+    def __init__(self, producer: str) -> None:
+        self.producer = producer
         self.number = 1
         self.gathering: _Batch | None = None
+        self.underway: _Batch | None = None
         self.guard = threading.Lock()
         self.sending = threading.Lock()
 
@@ -61,56 +71,63 @@ class Appender:
     ) -> tuple[str, str]:
         """Append `message`; return the stream's epoch and the entry's id, once Redis has it.
 
-        Raises what `bus.appender.Appender.append` does. Interrupted (Ctrl-C), it may be appended.
+        Raises what the async `Appender.append` does. Interrupted (Ctrl-C), it may be appended.
+        """
+        form = append_form(stream, epoch_key)
+        return appended(*self.send(stream, form, len(message), message))
+
+    def send(self, stream: str, form: Form, size: int, *values: Argument) -> tuple[Any, int]:
+        """Send one message of `size` bytes; return the script's reply, and its place in the call.
+
+        Raises:
+            BusUnavailable: Redis could not be reached for as long as the bus is patient; the
+                message may be in the stream all the same.
+            ServerRefused: Redis refused it, and it is not in the stream.
         """
         lane = self._lanes.get(stream)
         if lane is None:
-            keys = (stream, f"{stream}:producer:{self._producer}")
-            lane = _Lane(keys + ((epoch_key,) if epoch_key else ()))
-            lane = self._lanes.setdefault(stream, lane)
+            lane = self._lanes.setdefault(stream, _Lane(producer_key(stream, self._producer)))
         with lane.guard:
             batch = lane.gathering
-            leads = batch is None or _is_full(batch)
+            leads = batch is None or not batch.takes(form)
             if batch is None or leads:
-                batch = lane.gathering = _Batch()
-            place = len(batch.messages)
-            batch.messages.append(message)
-            batch.size += len(message)
-        if leads:
-            self._carry(lane, batch)
-        batch.done.wait()
+                batch = lane.gathering = _Batch(form)
+            place = batch.add(size, values)
+        try:
+            if leads:
+                self._carry(lane, batch)
+            while not batch.finished:
+                batch.woken.wait()
+                if not batch.finished:
+                    self._carry(lane, batch)
+        except BaseException:
+            batch.woken.set()
+            raise
         if batch.error is not None:
             raise batch.error
-        return batch.epoch, batch.ids[place].decode()
+        return batch.reply, place
 
     def _carry(self, lane: _Lane, batch: _Batch) -> None:
-        try:
-            with lane.sending:
-                with lane.guard:
-                    if lane.gathering is batch:
-                        lane.gathering = None
-                self._send(lane, batch)
-        except BusError as error:
-            batch.error = error
-        except BaseException:
-            batch.error = BusError(
-                "the thread that carried the message was interrupted: it may have been put"
-            )
-            raise
-        finally:
+        with lane.sending:
+            if lane.underway is not None and lane.underway.count > 1:
+                self._send(lane, lane.underway)
+            if batch.finished:
+                return
             with lane.guard:
                 if lane.gathering is batch:
                     lane.gathering = None
-            batch.done.set()
+            batch.number = lane.number
+            lane.number += batch.count
+            lane.underway = batch
+            self._send(lane, batch)
 
     def _send(self, lane: _Lane, batch: _Batch) -> None:
-        first = lane.number
-        lane.number += len(batch.messages)
-        epoch, *batch.ids = self._direct.run(
-            _APPEND, lane.keys, (first, REMEMBER, new_id(), *batch.messages)
-        )
-        batch.epoch = epoch.decode(errors="replace")
-
-
-def _is_full(batch: _Batch) -> bool:
-    return len(batch.messages) >= MOST_MESSAGES or batch.size >= MOST_BYTES
+        assert batch.number is not None, "sent without a number"
+        keys, args = batch.call(lane.producer, batch.number)
+        try:
+            batch.reply = self._direct.run(batch.form.script, keys, args)
+        except BusError as error:
+            batch.error = error
+        lane.underway = None
+        batch.finished = True
+        batch.woken.set()

@@ -4,22 +4,29 @@ import atexit
 import threading
 import warnings
 import weakref
-from collections.abc import Iterable
 from typing import Final, Self, TypeVar
 
-import msgspec
-
-from bus.agents.registry import Snapshot
 from bus.bus import MOST_MESSAGE_BYTES
 from bus.bus import Bus as AsyncBus
+from bus.keys import Keys
+from bus.messages.signing import Signing
+from bus.queues.inlet import Inlet as AsyncInlet
+from bus.telemetry import Telemetry
 
 from .agent import Agent
 from .appender import Appender
 from .direct import Direct
-from .lock import Lock
+from .election import Election
+from .hold import Hold
+from .inlet import Inlet
+from .lock import Lock, Semaphore, leases
 from .log import Log
-from .portal import Hold, Portal
+from .map import Map
+from .once import OncePer
+from .portal import Portal
 from .queue import Queue
+from .registry import Registry
+from .through import entering, making, through
 from .topic import Topic, Topics
 
 T = TypeVar("T")
@@ -35,13 +42,25 @@ class Bus:
 
     Attributes:
         instance: Id of this connection, never used again.
-        over: The async bus that this one is, on its `portal`: what has no method here is run there,
-            `bus.portal.call(bus.over.registry.find, role="writer")`.
+        keys: The names of the namespace's keys.
+        ttl: Seconds without a heartbeat after which this process's agents and consumers count as
+            dead, where they do not say otherwise.
+        registry: Who is present, and what became of others.
+        telemetry: What it tells of itself.
+        over: The async bus that this one is, on its `portal`.
+        portal: The thread with an event loop on which the async bus runs.
+
+    Example:
+        with Bus.connect("redis://127.0.0.1:6380", ttl=10, patience=5) as own:
+            with own.join("writer", role="writer"), own.lock("report"):
+                own.queue("reviews", Review).put(Review("parser.py"))
+            print(own.queues())  #> ['reviews']
     """
 
     def __init__(self, portal: Portal, hold: Hold[AsyncBus], bus: AsyncBus) -> None:
         self.portal: Final = portal
         self.instance: Final = bus.instance
+        self.telemetry: Final = bus.telemetry
         self.over: Final = bus
         self._hold = hold
         link = bus.link
@@ -51,6 +70,7 @@ class Bus:
             else None
         )
         self._appender = Appender(self._direct) if self._direct is not None else None
+        self.registry: Final = Registry(self, bus.registry)
         self._unclosed = weakref.finalize(self, _collected, portal, repr(bus))
         self._unclosed.atexit = False
         _open.add(self)
@@ -64,6 +84,8 @@ class Bus:
         ttl: float = 30.0,
         patience: float = 30.0,
         most_message_bytes: int = MOST_MESSAGE_BYTES,
+        signing: Signing | None = None,
+        telemetry: Telemetry | None = None,
     ) -> "Bus":
         """Connect to a namespace. Arguments and errors are those of the async `Bus.connect`.
 
@@ -78,6 +100,8 @@ class Bus:
                 ttl=ttl,
                 patience=patience,
                 most_message_bytes=most_message_bytes,
+                signing=signing,
+                telemetry=telemetry,
             ),
         )
         try:
@@ -107,8 +131,20 @@ class Bus:
         self.close()
 
     @property
+    def _bus(self) -> Self:
+        return self
+
+    @property
     def namespace(self) -> str:
         return self.over.namespace
+
+    @property
+    def keys(self) -> Keys:
+        return self.over.keys
+
+    @property
+    def ttl(self) -> float:
+        return self.over.ttl
 
     @property
     def server_version(self) -> str:
@@ -118,66 +154,19 @@ class Bus:
     def __repr__(self) -> str:
         return f"<blocking {self.over!r}>"
 
-    # the nouns
+    # the nouns: those of the async bus
 
-    def topic(self, name: str, body_type: type[T], *, sender: str | None = None) -> Topic[T]:
-        """The broadcast `name`, of messages of type `body_type`. Raises `InvalidName`."""
-        return Topic(self, name, body_type, sender or self.instance)
-
-    def topics(self, pattern: str, body_type: type[T]) -> Topics[T]:
-        """All topics whose names fit `pattern`, to be listened to. See the async `Bus.topics`."""
-        return Topics(self, pattern, body_type)
-
-    def queue(
-        self, name: str, body_type: type[T], *, max_deliveries: int = 5, sender: str | None = None
-    ) -> Queue[T]:
-        """The work queue `name`, of messages of type `body_type`. See the async `Bus.queue`."""
-        sender = sender or self.instance
-        queue = self.over.queue(name, body_type, max_deliveries=max_deliveries, sender=sender)
-        return Queue(self, queue, sender)
-
-    def lock(
-        self, name: str, *, ttl: float = 30.0, wait: float | None = None, above: int = 0
-    ) -> Lock:
-        """The lock `name`, to be used once as a context manager. See `Lock`."""
-        return Lock(self, name, ttl=ttl, wait=wait, above=above)
-
-    def log(self, name: str) -> Log:
-        """The append-only log `name`."""
-        return Log(self, name)
-
-    def join(
-        self,
-        agent_id: str,
-        *,
-        role: str | None = None,
-        capabilities: Iterable[str] = (),
-        ttl: float | None = None,
-        takeover: bool = False,
-        shared: bool = False,
-        stall_after: float | None = None,
-        state: msgspec.Struct | type[msgspec.Struct] | None = None,
-    ) -> Agent:
-        """Be present as the agent `agent_id`, as a context manager. See the async `Bus.join`.
-
-        The heartbeat is the portal's: a thread that is busy does not let the agent die. Being taken
-        over cannot cancel a thread: `Agent.check` and leaving the block raise `PresenceLost`, and
-        iterating over the inbox ends.
-        """
-        return Agent(
-            self,
-            agent_id,
-            lambda: self.over.join(
-                agent_id,
-                role=role,
-                capabilities=capabilities,
-                ttl=ttl,
-                takeover=takeover,
-                shared=shared,
-                stall_after=stall_after,
-                state=state,
-            ),
-        )
+    topic = making(AsyncBus.topic, Topic)
+    topics = making(AsyncBus.topics, Topics)
+    queue = making(AsyncBus.queue, Queue)
+    lock = making(AsyncBus.lock, Lock)
+    locks = entering(AsyncBus.locks, leases)
+    semaphore = making(AsyncBus.semaphore, Semaphore)
+    election = entering(AsyncBus.election, Election)
+    once_per = making(AsyncBus.once_per, OncePer)
+    map = making(AsyncBus.map, Map)
+    log = making(AsyncBus.log, Log)
+    join = entering(AsyncBus.join, Agent)
 
     def request(
         self,
@@ -187,6 +176,7 @@ class Bus:
         *,
         timeout: float | None = None,
         inherit_deadline: bool = True,
+        sender: str | None = None,
     ) -> R:
         """Ask whoever consumes `queue`, and wait for the reply. See `Agent.request`."""
         return self.portal.call(
@@ -196,26 +186,14 @@ class Bus:
             reply_type,
             timeout=timeout,
             inherit_deadline=inherit_deadline,
-            sender=queue.sender,
+            sender=sender,
         )
 
     # small named values, and what exists
 
-    def queues(self) -> list[str]:
-        """Names of all queues that were ever used in this namespace."""
-        return self.portal.call(self.over.queues)
-
-    def get_value(self, name: str) -> bytes | None:
-        """The small value stored under `name`, or None."""
-        return self.portal.call(self.over.get_value, name)
-
-    def put_value(self, name: str, value: bytes, *, if_absent: bool = False) -> bool:
-        """Store a small value; return False where `if_absent` and there is one already."""
-        return self.portal.call(self.over.put_value, name, value, if_absent=if_absent)
-
-    def snapshot(self) -> Snapshot:
-        """Everybody who is present, with their states. See `bus.Registry.snapshot`."""
-        return self.portal.call(self.over.registry.snapshot)
+    queues = through(AsyncBus.queues)
+    get_value = through(AsyncBus.get_value)
+    put_value = through(AsyncBus.put_value)
 
     # for the nouns themselves
 
@@ -227,6 +205,10 @@ class Bus:
         if self._appender is not None:
             return self._appender.append(stream, message, epoch_key=epoch_key)
         return self.portal.call(self.over.appender.append, stream, message, epoch_key=epoch_key)
+
+    def inlet(self, over: AsyncInlet) -> Inlet | None:
+        """What puts into a queue straight to Redis, or None where the portal leads there."""
+        return None if self._appender is None else Inlet(self, self._appender, over)
 
     def publish(self, channel: str, message: bytes) -> int:
         """Publish an encoded message once; return the number of receivers."""

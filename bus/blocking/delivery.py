@@ -1,21 +1,24 @@
 """A delivery in the hands of a thread."""
 
-import logging
 from contextvars import Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from bus.errors import RequestTimeout
+from bus.errors import DeliveryLost, RequestTimeout
+from bus.queues.deadletter import Kill
 from bus.queues.delivery import Delivery as AsyncDelivery
 from bus.requests.handling import _current
+from bus.telemetry import Processing
+from bus.telemetry.journal import Journal
 
-from .portal import Hold
+from .hold import Hold, Telling
+from .through import through
 
 if TYPE_CHECKING:
     from .bus import Bus
 
 T = TypeVar("T")
-log = logging.getLogger("argentbus.blocking")
+log = Journal("argentbus.blocking")
 
 
 class Delivery(Generic[T]):
@@ -23,8 +26,8 @@ class Delivery(Generic[T]):
 
     As a context manager it acknowledges when the block ends well; when the block raises, it logs
     the error and has the message delivered again later. Ctrl-C gives the message back at once and
-    goes on. A thread cannot be cancelled: where nobody waits for the reply to a request any more,
-    `abandoned` says so and `check` raises; the request is then acknowledged.
+    goes on. A thread cannot be cancelled: where its work is for nothing (see `check`), `abandoned`
+    says so, and what the block then raises is logged and goes no further.
 
     Attributes:
         body: The message.
@@ -34,16 +37,34 @@ class Delivery(Generic[T]):
         sender: Who sent it.
         sent_at: By the sender's clock, in seconds since the epoch.
         attempt: 1 for the first delivery.
+        evidence: The deaths as they are written in Redis; `kills` has them readably.
         deadline: Seconds since the epoch after which the sender no longer waits, or None.
         is_request: Whether the sender waits for a `reply`.
+        kills: The consumers that died with this message in hand, and when.
+        failures: What counts against `max_deliveries` if this attempt fails: deaths do not.
+        timed_out: Whether its block took longer than the handler timeout.
+        processing: Its handling, as telemetry is told of it.
+        over: The async delivery that it is.
+
+    Example:
+        reviews = bus.queue("reviews", Review)
+        reviews.put(Review("parser.py"))
+        with reviews.consume("reviewers") as deliveries:
+            delivery: Delivery[Review] = next(deliveries)
+            delivery.nack(delay=0.1)  # again in 0.1 s, wherever a consumer is free
+            again = next(deliveries)
+            print(again.attempt, again.id == delivery.id)  #> 2 True
+            again.reject("it has no tests")  # a dead letter
     """
 
-    def __init__(self, bus: "Bus", over: AsyncDelivery[T]) -> None:
+    def __init__(self, bus: "Bus", consumer: Hold[Any], over: AsyncDelivery[T]) -> None:
         self._bus = bus
-        self._over = over
-        self._block: _Block | None = None
+        self._consumer = consumer
+        self.over = over
+        self._block: Telling[Any] | None = None
         self._hold: Hold[Any] | None = None
         self._token: Token[Any] | None = None
+        self._active: Any = None
         self.body = over.body
         self.type = over.type
         self.id = over.id
@@ -51,49 +72,64 @@ class Delivery(Generic[T]):
         self.sender = over.sender
         self.sent_at = over.sent_at
         self.attempt = over.attempt
+        self.evidence = over.evidence
         self.deadline = over.deadline
         self.is_request = over.is_request
 
     def __repr__(self) -> str:
-        return repr(self._over)
+        return repr(self.over)
+
+    @property
+    def kills(self) -> tuple[Kill, ...]:
+        return self.over.kills
+
+    @property
+    def failures(self) -> int:
+        return self.over.failures
+
+    @property
+    def timed_out(self) -> bool:
+        return self.over.timed_out
 
     @property
     def abandoned(self) -> bool:
-        """Whether nobody waits for the reply to this request any more (inside its block)."""
-        return self._hold is not None and self._hold.lost
+        """Whether what its block still does is for nothing: see `check`."""
+        return self._consumer.left or (self._hold is not None and self._hold.lost)
 
     def check(self) -> None:
-        """Raise `RequestTimeout` where nobody waits for the reply to this request any more."""
-        if self.abandoned:
+        """Return only if this thread should go on with the message.
+
+        Raises:
+            RequestTimeout: nobody waits for the reply to this request any more.
+            TimeoutError: it took longer than the handler timeout: it failed, and is tried again.
+            DeliveryLost: its consumer has ended, and gave it back.
+        """
+        if not self.abandoned:
+            return
+        if self.timed_out:
+            raise TimeoutError(f"{self!r} was not handled in time, and is tried again: stop")
+        if self._hold is not None and self._hold.lost:
             raise RequestTimeout(f"nobody waits for the reply to {self!r} any more: stop")
+        raise DeliveryLost(f"the consumer of {self!r} has ended, and gave it back: stop")
 
-    def ack(self) -> None:
-        """Acknowledge. Returns once Redis has it. Raises `BusError` where it is settled already."""
-        self._bus.portal.call(self._over.ack)
+    ack = through(AsyncDelivery.ack)
+    nack = through(AsyncDelivery.nack)
+    reject = through(AsyncDelivery.reject)
+    reply = through(AsyncDelivery.reply)
+    reply_error = through(AsyncDelivery.reply_error)
 
-    def nack(self, delay: float | None = None) -> None:
-        """Have it delivered again, after `delay` seconds, by default a growing backoff."""
-        self._bus.portal.call(self._over.nack, delay)
-
-    def reject(self, reason: str) -> None:
-        """Bury it among the dead letters, with the reason."""
-        self._bus.portal.call(self._over.reject, reason)
-
-    def reply(self, body: object) -> None:
-        """Answer a request. Raises `BusError` where this is none, `BusUnavailable`."""
-        self._bus.portal.call(self._over.reply, body)
-
-    def reply_error(self, error: Exception) -> None:
-        """Answer a request with an error, which whoever waits gets as `RequestFailed`."""
-        self._bus.portal.call(self._over.reply_error, error)
+    @property
+    def processing(self) -> Processing | None:
+        return self.over.processing
 
     def __enter__(self) -> "Delivery[T]":
-        if self.is_request:
-            block = self._block = _Block(self._over)
+        if self.is_request or self.over.limited:
+            block = self._block = Telling(self.over)
             self._hold = Hold(self._bus.portal, lambda: block)
             self._hold.enter()
             # Requests of this thread inherit the deadline.
-            self._token = _current.set(self._over._handling)
+            self._token = _current.set(self.over._handling)
+        self._active = self.over.begin().activate()
         return self
 
     def __exit__(
@@ -102,6 +138,7 @@ class Delivery(Generic[T]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool:
+        self.over.begin().deactivate(self._active)
         if self._bus.portal.foreign:
             return False
         if self._block is not None and self._hold is not None:
@@ -110,39 +147,28 @@ class Delivery(Generic[T]):
             self._block.outcome = (kind, error, traceback)
             self._hold.leave(error)
             if self._block.given_up and isinstance(error, Exception):
-                if not isinstance(error, RequestTimeout):
-                    log.warning("handling %r, for which nobody waits, failed: %r", self, error)
+                self._note(error)
                 return True
             return self._block.handled
+        if self._consumer.left and not self.over.settled:
+            self.over.begin().end("returned", error)
+            self._note(error)
+            return isinstance(error, Exception)
         if error is None:
             # Whether Redis has it is not waited for: acknowledgements are flushed together.
-            self._bus.portal.begin(self._over.__aexit__, None, None, None)
+            self._bus.portal.begin(self.over.__aexit__, None, None, None)
             return False
         if self._bus.portal.closed:  # its consumer has ended, and gave the message back
+            self.over.begin().end("returned", error)
             return False
-        return self._bus.portal.call(self._over.__aexit__, kind, error, traceback)
+        return self._bus.portal.call(self.over.__aexit__, kind, error, traceback)
 
-
-class _Block:
-    """The async block of a request, which ends with what came out of the thread's."""
-
-    def __init__(self, delivery: AsyncDelivery[Any]) -> None:
-        self.outcome: tuple[Any, Any, Any] = (None, None, None)
-        self.handled = False
-        self.given_up = False
-        self._delivery = delivery
-
-    async def __aenter__(self) -> None:
-        await self._delivery.__aenter__()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool:
-        if error is not None:  # cancelled: nobody waits any more
-            self.given_up = await self._delivery.__aexit__(kind, error, traceback)
-            return self.given_up
-        self.handled = await self._delivery.__aexit__(*self.outcome)
-        return False
+    def _note(self, error: BaseException | None) -> None:
+        """Log how a block ended that was abandoned, unless it only obeyed `check`."""
+        if error is None:
+            log.warning("a message was handled that its consumer had given back", **self.over.facts)
+        elif (
+            not isinstance(error, (RequestTimeout, DeliveryLost))
+            and type(error) is not TimeoutError
+        ):
+            log.warning("a handler failed for which nobody waits", **self.over.facts, error=error)

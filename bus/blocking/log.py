@@ -1,51 +1,56 @@
 """Logs, for code that is not async."""
 
-from typing import TYPE_CHECKING
+from bus.logs.log import Log as AsyncLog
+from bus.logs.log import Place
 
-from bus.logs.log import LogEntry, Place
-from bus.messages.envelope import wrap
-
-if TYPE_CHECKING:
-    from .bus import Bus
+from .through import Noun, through
 
 
-class Log:
-    """One log of a namespace. Made by `Bus.log`. Arguments and errors are the async `Log`'s."""
+class Log(Noun[AsyncLog]):
+    """One log of a namespace. Made by `Bus.log`.
 
-    def __init__(self, bus: "Bus", name: str) -> None:
-        self.name = name
-        self.over = bus.over.log(name)
-        self._bus = bus
+    What is appended goes straight to Redis where it can (see `bus.blocking`).
+
+    Example:
+        log: Log = bus.log("audit")
+        place = log.place({"task": 17, "done": True}, sender="scout")
+        entries = log.read(after="0-0", limit=100)
+        print(entries[0].id == place.entry_id, entries[0].envelope.sender)  #> True scout
+        log.trim(through=place.entry_id, epoch=place.epoch)
+    """
+
+    @property
+    def name(self) -> str:
+        return self.over.name
+
+    @property
+    def key(self) -> str:
+        """Of its stream."""
+        return self.over.key
 
     def append(self, body: object, *, type: str | None = None, sender: str | None = None) -> str:
-        """Append `body`; return its entry id, once Redis has it."""
+        """Append `body`; return its entry id, once Redis has it. See `place` for errors."""
         return self.place(body, type=type, sender=sender).entry_id
 
     def place(self, body: object, *, type: str | None = None, sender: str | None = None) -> Place:
-        """Append `body`; return where it stands, once Redis has it."""
-        _, message = wrap(body, sender=sender or self._bus.instance, type=type)
-        self._bus.over.check_size(message)
-        epoch_key = self.over._epoch_key
-        return Place(*self._bus.append(self.over.key, message, epoch_key=epoch_key))
+        """Append `body`; return where it stands, once Redis has it.
 
-    def read(
-        self, *, after: str = "0-0", limit: int = 1000, block: float | None = None
-    ) -> list[LogEntry]:
-        """Return up to `limit` entries behind the id `after`, in order; wait `block` seconds."""
-        return self._bus.portal.call(self.over.read, after=after, limit=limit, block=block)
+        Raises:
+            BusUnavailable: Redis could not be reached for as long as the bus is patient.
+            ServerRefused: Redis refused it.
+            MessageTooLarge: the encoded message is larger than the bus carries.
+        """
+        bus, over = self._bus.over, self.over
+        with bus.telemetry.sending(over.destination, "append") as appending:
+            message_id, message = bus.wrap(over.key, body, sender=sender or bus.instance, type=type)
+            appending.message(message_id)
+            bus.check_size(message)
+            return Place(*self._bus.append(over.key, message, epoch_key=over._epoch_key))
 
-    def length(self) -> int:
-        """How many entries there are."""
-        return self._bus.portal.call(self.over.length)
-
-    def last_id(self) -> str:
-        """Id of the newest entry ever appended, also where it was trimmed; `0-0` if none was."""
-        return self._bus.portal.call(self.over.last_id)
-
-    def epoch(self) -> str:
-        """An id made with the stream, or an empty string where there is no stream yet."""
-        return self._bus.portal.call(self.over.epoch)
-
-    def trim(self, *, through: str, epoch: str) -> int:
-        """Drop the entries up to and including `through`; return how many were dropped."""
-        return self._bus.portal.call(self.over.trim, through=through, epoch=epoch)
+    read = through(AsyncLog.read)
+    trim = through(AsyncLog.trim)
+    reject = through(AsyncLog.reject)
+    dead_length = through(AsyncLog.dead_length)
+    epoch = through(AsyncLog.epoch)
+    length = through(AsyncLog.length)
+    last_id = through(AsyncLog.last_id)

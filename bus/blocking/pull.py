@@ -1,19 +1,20 @@
-"""Taking items, one after the other, from something async that never ends by itself."""
+"""Taking items, one after the other, from something async that is iterated over."""
 
 from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError, Future
 from threading import Lock
-from typing import Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from bus.errors import BusError
 
+from .hold import Hold
 from .portal import Portal
 
 Item = TypeVar("Item")
 
 
-class _Ended(BusError):
+class Ended(BusError):
     """Nothing more is received here."""
 
     def __init__(self) -> None:
@@ -27,15 +28,23 @@ class Pull(Generic[Item]):
     one that is handed out: none is lost by that.
 
     The iteration ends when the `with` block that this is of has ended, in whichever thread.
+
+    Args:
+        take: The next item, or `StopAsyncIteration`.
+        hold: The block.
     """
 
-    def __init__(self, portal: Portal, take: Callable[[], Awaitable[Item]]) -> None:
+    def __init__(
+        self, portal: Portal, take: Callable[[], Awaitable[Item]], hold: Hold[Any] | None
+    ) -> None:
         self._portal = portal
         self._take = take
         self._lock = Lock()
         self._asked: deque[Future[Item]] = deque()
         self._awaited: set[Future[Item]] = set()
         self._stopped = False
+        if hold is not None:
+            hold.when_over(self._end)
 
     def receive(self, timeout: float | None = None) -> Item:
         """The next item.
@@ -50,8 +59,8 @@ class Pull(Generic[Item]):
         future = self._ask()
         try:
             return future.result(timeout)
-        except CancelledError:
-            raise _Ended from None
+        except (CancelledError, StopAsyncIteration):
+            raise Ended from None
         except BaseException:
             with self._lock:
                 if not future.cancelled() and (not future.done() or not future.exception()):
@@ -63,33 +72,42 @@ class Pull(Generic[Item]):
 
     def _ask(self) -> Future[Item]:
         with self._lock:
-            if self._over():
-                raise _Ended
+            if self._is_over():
+                raise Ended
             future = self._asked.popleft() if self._asked else None
         if future is None:
             future = self._portal.begin(self._take)
         with self._lock:
             self._awaited.add(future)
-        if self._over():  # it was stopped while we asked
+        if self._is_over():  # it was stopped while we asked
             future.cancel()
         return future
 
-    def _over(self) -> bool:
+    def _is_over(self) -> bool:
         return self._stopped
+
+    def unclaimed(self) -> list[Future[Item]]:
+        """What was asked for and is waited for by nobody any more; it is not handed out now."""
+        with self._lock:
+            unclaimed, self._asked = list(self._asked), deque()
+        return unclaimed
 
     def stop(self) -> None:
         """End the iteration in every thread."""
+        self._end()
+
+    def _end(self) -> None:
         with self._lock:
             self._stopped = True
             asked = [*self._asked, *self._awaited]
         for future in asked:
             future.cancel()
 
-    def __iter__(self) -> "Pull[Item]":
+    def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Item:
         try:
             return self.receive()
-        except _Ended:
+        except Ended:
             raise StopIteration from None

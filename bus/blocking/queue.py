@@ -1,17 +1,20 @@
 """Queues, for code that is not async."""
 
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from bus.queues.consumer import Consumer as AsyncConsumer
-from bus.queues.deadletter import DeadLetter
-from bus.queues.delivery import Delivery as AsyncDelivery
+from bus.queues.durability import Durability
+from bus.queues.inlet import due_at
+from bus.queues.membership import Start
 from bus.queues.queue import Queue as AsyncQueue
-from bus.queues.statistics import QueueStatistics
+from bus.queues.rules import Rules
 
+from .consumer import Consumer
 from .delivery import Delivery
-from .portal import Hold
-from .pull import Pull
+from .through import Noun, entering, through
+from .worker import Worker
 
 if TYPE_CHECKING:
     from .bus import Bus
@@ -19,97 +22,141 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Queue(Generic[T]):
+class Queue(Noun[AsyncQueue[T]]):
     """A named queue of messages of one type. Made by `Bus.queue`.
 
+        jobs = bus.queue("jobs", Job, max_deliveries=3)
+        jobs.put(Job(1), delay=60)
+        with jobs.consume("workers") as deliveries:
+            for delivery in deliveries:
+                with delivery: ...
+
     Attributes:
-        over: The async queue that this one is.
-        sender: Whom messages name as their sender.
+        name: Of the queue.
+        base: Key of its stream.
+        rules: What this program asks of its messages.
+
+    Example:
+        reviews: Queue[Review] = bus.queue("reviews", Review, max_deliveries=5)
+        reviews.put(Review("parser.py"), dedupe="pr-17")
+        reviews.put(Review("parser.py"), dedupe="pr-17")  # within a day: the same one
+        with reviews.consume("reviewers") as deliveries:
+            with next(deliveries) as delivery:  # acknowledged at its end
+                print(delivery.body.path, delivery.attempt)  #> parser.py 1
     """
 
-    def __init__(self, bus: "Bus", over: AsyncQueue[T], sender: str) -> None:
-        self.over = over
-        self.name = over.name
-        self.sender = sender
-        self._bus = bus
+    def __init__(self, bus: "Bus", over: AsyncQueue[T]) -> None:
+        super().__init__(bus, over)
+        self._inlet = bus.inlet(over._inlet)
 
-    def put(self, body: T, *, dedupe: str | None = None, delay: float = 0.0) -> str:
-        """Put a message; return its id once Redis has it. See the async `Queue.put`.
+    @property
+    def name(self) -> str:
+        return self.over.name
 
-        Messages of one thread stand in the order of its calls. What several threads put at the same
-        time travels together.
+    @property
+    def base(self) -> str:
+        return self.over.base
+
+    @property
+    def rules(self) -> Rules:
+        return self.over.rules
+
+    def put(
+        self,
+        body: T,
+        *,
+        key: str | None = None,
+        dedupe: str | None = None,
+        delay: float = 0.0,
+        at: datetime | None = None,
+        durability: Durability | None = None,
+    ) -> str:
+        """Put a message; return its id (UUIDv7) once Redis has it.
+
+        It goes straight to Redis from this thread where it can (see `bus.blocking`). Messages of
+        one thread stand in the order of its calls; what several threads put at the same time
+        travels together. Over a connection that breaks it is repeated, and not doubled.
+
+        Args:
+            key: In an ordered queue, what is to be handled one by one, in the order of the puts.
+            dedupe: For a day, puts with the same `dedupe` are one: the first one's id is returned.
+            delay: Seconds until it may be delivered.
+            at: When it may be delivered, by the server's clock, instead of a delay.
+            durability: How safe it has to be before this returns; by default as safe as Redis's
+                own settings make it. See `bus.FSYNCED` and `bus.replicated`.
+
+        Raises what the async `Queue.put` does. Interrupted (Ctrl-C), it may have been put.
         """
-        return self._bus.portal.call(self.over.put, body, dedupe=dedupe, delay=delay)
+        over, bus = self.over, self._bus
+        if self._inlet is None:
+            return bus.portal.call(
+                over.put, body, key=key, dedupe=dedupe, delay=delay, at=at, durability=durability
+            )
+        bus.portal.check()
+        due = due_at(delay, at)
+        if not over._announced:
+            bus.portal.call(over._announce)
+        with bus.over.telemetry.sending(over.destination) as sending:
+            message_id, message = bus.over.wrap(over.base, body, sender=over._sender)
+            sending.message(message_id)
+            return self._inlet.put(
+                message, message_id, key=key, dedupe=dedupe, due=due, durability=durability
+            )
 
-    def consume(
-        self, group: str, *, prefetch: int = 100, ttl: float | None = None
-    ) -> "Consumer[T]":
-        """Join the consumer group `group`, as a context manager. See the async `Queue.consume`."""
-        return Consumer(self._bus, self.over, group, prefetch, ttl)
+    consume = entering(AsyncQueue[T].consume, Consumer[T])
 
-    def statistics(self) -> QueueStatistics:
-        """Count what is in the queue now."""
-        return self._bus.portal.call(self.over.statistics)
+    def work(
+        self,
+        group: str,
+        handler: Callable[[Delivery[T]], Any],
+        *,
+        concurrency: int = 10,
+        drain: float = 30.0,
+        stop: threading.Event | None = None,
+        prefetch: int | None = None,
+        ttl: float | None = None,
+        handler_timeout: float | None = None,
+        start: Start = "beginning",
+    ) -> None:
+        """Run `handler(delivery)` for each message of the group, in threads, until `stop` is set or
+        an exception (Ctrl-C, one that a signal handler raises) ends the wait.
 
-    def dead_letters(self, *, limit: int = 100, after: str = "-") -> list[DeadLetter]:
-        """List dead letters, the oldest first. See the async `Queue.dead_letters`."""
-        return self._bus.portal.call(self.over.dead_letters, limit=limit, after=after)
+        Its return acknowledges, its exception has the message tried again, as in `with delivery`.
+        At the end it drains: what was read ahead goes back at once, and handlers under way have
+        `drain` seconds to finish. A thread cannot be cancelled: after that its message goes back,
+        `Delivery.check` raises in it, and this call returns without it.
 
-    def replay(self, *dead_ids: str) -> int:
-        """Put dead letters back into the queue; return how many there were."""
-        return self._bus.portal.call(self.over.replay, *dead_ids)
+        Args:
+            concurrency: Handlers, each in a thread of its own, at a time.
+            drain: Seconds.
+            stop: Looked at every 0.1 s.
+            prefetch: Most deliveries read ahead; by default as many as there are handlers.
 
-
-class Deliveries(Generic[T]):
-    """Deliveries, endlessly: iterate over it, in any number of threads."""
-
-    def __init__(self, bus: "Bus", source: Any) -> None:
-        self._bus = bus
-        self.pull: Pull[AsyncDelivery[T]] = Pull(bus.portal, source.__anext__)
-
-    def receive(self, timeout: float | None = None) -> Delivery[T]:
-        """The next delivery. Raises `TimeoutError` where there is none in `timeout` seconds,
-        `BusError` where the block has ended.
+        For the rest, and errors, see `consume`.
         """
-        return Delivery(self._bus, self.pull.receive(timeout))
+        worker = Worker(handler, concurrency=concurrency, drain=drain)
+        with self.consume(
+            group,
+            prefetch=concurrency if prefetch is None else prefetch,
+            ttl=ttl,
+            handler_timeout=handler_timeout,
+            start=start,
+        ) as consumer:
+            worker.run(consumer, stop)
 
-    def stop(self) -> None:
-        """End the iteration in every thread. What is not handled goes back with the block's end."""
-        self.pull.stop()
+    # by the clock
 
-    def __iter__(self) -> "Deliveries[T]":
-        return self
+    schedule = through(AsyncQueue[T].schedule)
+    unschedule = through(AsyncQueue[T].unschedule)
+    schedules = through(AsyncQueue[T].schedules)
 
-    def __next__(self) -> Delivery[T]:
-        return Delivery(self._bus, next(self.pull))
+    # looking into it
 
-
-class Consumer(Generic[T]):
-    """A member of a consumer group while its block lasts, which gives its `Deliveries`.
-
-    The heartbeat is the portal's: a thread that is busy keeps its delivery for as long as it likes.
-    """
-
-    def __init__(
-        self, bus: "Bus", queue: AsyncQueue[T], group: str, prefetch: int, ttl: float | None
-    ) -> None:
-        self._bus = bus
-        self._deliveries: Deliveries[T] | None = None
-        self._hold: Hold[AsyncConsumer[T]] = Hold(
-            bus.portal, lambda: queue.consume(group, prefetch=prefetch, ttl=ttl), self._stopped
-        )
-
-    def __enter__(self) -> Deliveries[T]:
-        self._deliveries = Deliveries(self._bus, self._hold.enter())
-        if self._hold.lost:
-            self._deliveries.stop()
-        return self._deliveries
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        self._hold.leave(error)
-
-    def _stopped(self) -> None:
-        if self._deliveries is not None:
-            self._deliveries.stop()
+    statistics = through(AsyncQueue[T].statistics)
+    dead_letters = through(AsyncQueue[T].dead_letters)
+    dead_letter = through(AsyncQueue[T].dead_letter)
+    replay = through(AsyncQueue[T].replay)
+    replay_all = through(AsyncQueue[T].replay_all)
+    purge = through(AsyncQueue[T].purge)
+    purge_all = through(AsyncQueue[T].purge_all)
+    delete_group = through(AsyncQueue[T].delete_group)

@@ -1,14 +1,15 @@
 """Topics, for code that is not async."""
 
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
-from bus.messages.envelope import wrap
 from bus.topics.feed import BUFFER, Event, Gap, WhenFull
 from bus.topics.feed import Feed as AsyncFeed
+from bus.topics.topic import Topic as AsyncTopic
+from bus.topics.topic import Topics as AsyncTopics
 
-from .portal import Hold
+from .hold import Block, Hold
 from .pull import Pull
+from .through import Noun
 
 if TYPE_CHECKING:
     from .bus import Bus
@@ -17,11 +18,47 @@ T = TypeVar("T")
 Item = TypeVar("Item")
 
 
+class Feed(Pull[Item]):
+    """What one subscription receives, until its block ends: iterate over it.
+
+    Attributes:
+        dropped: Events discarded because the reader was too slow.
+        refused: Messages that were not of the topic's type.
+        gaps: How often the connection broke, so that events may have been missed.
+
+    Raises:
+        SlowSubscriber: with `when_full="close"`, once what was in the buffer has been read.
+
+    Example: See `Topic`.
+    """
+
+    def __init__(self, bus: "Bus", hold: Hold[Any], over: AsyncFeed[Item]) -> None:
+        super().__init__(bus.portal, over.__anext__, hold)
+        self._over = over
+
+    @property
+    def dropped(self) -> int:
+        return self._over.dropped
+
+    @property
+    def refused(self) -> int:
+        return self._over.refused
+
+    @property
+    def gaps(self) -> int:
+        return self._over.gaps
+
+
 class _Subscribable(Generic[T]):
     """What one can listen to."""
 
     _bus: "Bus"
-    _over: Any
+    over: Any
+
+    @property
+    def name(self) -> str:
+        name: str = self.over.name
+        return name
 
     @overload
     def subscribe(
@@ -30,32 +67,48 @@ class _Subscribable(Generic[T]):
         buffer: int = BUFFER,
         when_full: WhenFull = "drop_oldest",
         gaps: Literal[False] = False,
-    ) -> "Subscription[Event[T]]": ...
+    ) -> Block[AsyncFeed[Event[T]], Feed[Event[T]]]: ...
 
     @overload
     def subscribe(
         self, *, buffer: int = BUFFER, when_full: WhenFull = "drop_oldest", gaps: Literal[True]
-    ) -> "Subscription[Event[T] | Gap]": ...
+    ) -> Block[AsyncFeed[Event[T] | Gap], Feed[Event[T] | Gap]]: ...
 
     def subscribe(
         self, *, buffer: int = BUFFER, when_full: WhenFull = "drop_oldest", gaps: bool = False
-    ) -> "Subscription[Any]":
-        """Subscribe, as a context manager. See the async `Topic.subscribe`."""
-        return Subscription(
-            self._bus,
-            lambda: self._over.subscribe(buffer=buffer, when_full=when_full, gaps=gaps),
-        )
+    ) -> Block[Any, Any]:
+        """Subscribe: `with topic.subscribe() as feed: ...`, until the block ends.
+
+        Args:
+            buffer: Events kept for a slow reader.
+            when_full: What happens to an event that finds the buffer full. `drop_oldest`: the
+                oldest one goes. `drop_newest`: this one does. `close`: the reader gets
+                `SlowSubscriber` behind what it has not read yet. Each is counted as dropped.
+            gaps: Whether the feed has a `Gap` among its events wherever the connection was broken.
+
+        Raises, on entering: what the async `Topic.subscribe` does.
+        """
+        over = self.over.subscribe(buffer=buffer, when_full=when_full, gaps=gaps)
+        return Block(self._bus, over, Feed)
 
 
-class Topic(_Subscribable[T]):
-    """A named broadcast of messages of one type. Made by `Bus.topic`."""
+class Topic(_Subscribable[T], Noun[AsyncTopic[T]]):
+    """A named broadcast of messages of one type. Made by `Bus.topic`.
 
-    def __init__(self, bus: "Bus", name: str, body_type: type[T], sender: str) -> None:
-        self._over = bus.over.topic(name, body_type, sender=sender)
-        self.name = name
-        self._bus = bus
-        self._sender = sender
-        self._channel = bus.over.keys.topic(name)
+        with bus.topic("mood", str).subscribe() as feed:
+            bus.topic("mood", str).publish("calm")
+            print(feed.receive(timeout=5).body)
+
+    What is published while nobody listens is heard by nobody.
+
+    Example:
+        mood: Topic[Mood] = agent.topic("mood.scout", Mood)
+        feed: Feed[Event[Mood]]
+        with mood.subscribe() as feed:
+            mood.publish(Mood("calm"))
+            event = feed.receive(timeout=5)
+            print(event.sender, event.body.word)  #> scout calm
+    """
 
     def publish(self, body: T) -> int:
         """Publish `body`; return how many subscribers received it. It is not sent twice.
@@ -64,75 +117,21 @@ class Topic(_Subscribable[T]):
             BusUnavailable: Redis could not be reached, or broke off before it confirmed.
             MessageTooLarge: the encoded message is larger than the bus carries.
         """
-        _, message = wrap(body, sender=self._sender)
-        return self._bus.publish(self._channel, message)
+        over, bus = self.over, self._bus.over
+        with bus.telemetry.sending(over.destination, "publish") as publishing:
+            message_id, message = bus.wrap(over._channel, body, sender=over._sender)
+            publishing.message(message_id)
+            return self._bus.publish(over._channel, message)
 
 
-class Topics(_Subscribable[T]):
-    """All topics whose names fit a pattern, to be listened to. Made by `Bus.topics`."""
+class Topics(_Subscribable[T], Noun[AsyncTopics[T]]):
+    """All topics whose names fit a pattern, to be listened to. Made by `Bus.topics`.
 
-    def __init__(self, bus: "Bus", pattern: str, body_type: type[T]) -> None:
-        self._over = bus.over.topics(pattern, body_type)
-        self.name = pattern
-        self._bus = bus
+    `Event.topic` says which one an event is of.
 
-
-class Feed(Generic[Item]):
-    """What one subscription receives: iterate over it. See the async `Feed`."""
-
-    def __init__(self, bus: "Bus", over: AsyncFeed[Item]) -> None:
-        self._over = over
-        self._pull: Pull[Item] = Pull(bus.portal, over.__anext__)
-
-    @property
-    def dropped(self) -> int:
-        """Events discarded because the reader was too slow."""
-        return self._over.dropped
-
-    @property
-    def refused(self) -> int:
-        """Messages that were not of the topic's type."""
-        return self._over.refused
-
-    @property
-    def gaps(self) -> int:
-        """How often the connection broke, so that events may have been missed."""
-        return self._over.gaps
-
-    def receive(self, timeout: float | None = None) -> Item:
-        """The next item. Raises `TimeoutError` where there is none in `timeout` seconds,
-        `BusError` where the block has ended.
-        """
-        return self._pull.receive(timeout)
-
-    def stop(self) -> None:
-        """End the iteration in every thread."""
-        self._pull.stop()
-
-    def __iter__(self) -> "Feed[Item]":
-        return self
-
-    def __next__(self) -> Item:
-        return next(self._pull)
-
-
-class Subscription(Generic[Item]):
-    """A subscription while its block lasts, which gives its `Feed`."""
-
-    def __init__(self, bus: "Bus", make: Any) -> None:
-        self._bus = bus
-        self._feed: Feed[Item] | None = None
-        self._hold: Hold[AsyncFeed[Item]] = Hold(bus.portal, make, self._stopped)
-
-    def __enter__(self) -> Feed[Item]:
-        self._feed = Feed(self._bus, self._hold.enter())
-        return self._feed
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        self._hold.leave(error)
-
-    def _stopped(self) -> None:
-        if self._feed is not None:
-            self._feed.stop()
+    Example:
+        moods: Topics[Mood] = bus.topics("mood.*", Mood)
+        with moods.subscribe() as feed:
+            agent.topic("mood.scout", Mood).publish(Mood("calm"))
+            print(next(feed).topic)  #> mood.scout
+    """

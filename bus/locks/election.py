@@ -4,7 +4,6 @@ It guarantees what `Lock` does, no more: a leader that was suspended can believe
 as long as it takes to wake, so what leaders write should carry the lease's fence.
 """
 
-import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
@@ -16,13 +15,14 @@ from bus.keys import check_name
 from bus.scope import background
 from bus.servers.link import AWAY
 from bus.servers.script import Script
+from bus.telemetry.journal import Journal
 
 from .lock import LINE, Lock
 
 if TYPE_CHECKING:
     from bus.bus import Bus
 
-log = logging.getLogger("argentbus.election")
+log = Journal("argentbus.election")
 
 _LEADER: Final = Script("locks/leader", *LINE)
 
@@ -37,6 +37,8 @@ class Leader(msgspec.Struct, frozen=True):
         candidate: The name under which it stood.
         instance: Id of its bus connection.
         fence: Of its lease; grows from leader to leader.
+
+    Example: See `Election`.
     """
 
     candidate: str
@@ -45,7 +47,14 @@ class Leader(msgspec.Struct, frozen=True):
 
 
 class LeaderChange(msgspec.Struct, frozen=True):
-    """A change of leaders; None where nobody leads."""
+    """A change of leaders; None where nobody leads.
+
+    Attributes:
+        leader: Who leads from now on.
+        previous: Who led before.
+
+    Example: See `Election`.
+    """
 
     leader: Leader | None
     previous: Leader | None
@@ -64,7 +73,10 @@ class _Moment:
 
 
 class LeaderChanges:
-    """The changes from a moment on, endlessly: iterate over it. Made by `Election.changes`."""
+    """The changes from a moment on, endlessly: iterate over it. Made by `Election.changes`.
+
+    Example: See `Election`.
+    """
 
     def __init__(self, since: _Moment) -> None:
         self._since = since
@@ -82,10 +94,22 @@ class LeaderChanges:
 class Election:
     """An election that this process follows, and can stand in. Made by `Bus.election`.
 
+    It guarantees what `Lock` does: a leader that was suspended may believe in its office until it
+    wakes, so what leaders write should carry the fence of their lease.
+
     Attributes:
         name: Of the election.
         candidate: The name under which this process stands.
         leader: Who leads, as last heard; None: nobody.
+
+    Example:
+        election: Election
+        async with bus.election("planner", candidate="scout", ttl=10) as election:
+            changes: LeaderChanges = election.changes()
+            async with election.lead() as lease:
+                change: LeaderChange = await anext(changes)
+                leader: Leader | None = change.leader
+                print(leader.candidate, leader.fence == lease.fence)  #> scout True
     """
 
     def __init__(self, bus: "Bus", name: str, candidate: str, ttl: float) -> None:
@@ -135,7 +159,11 @@ class Election:
         self._news.set()
 
     async def look(self) -> float:
-        """See who leads; return the seconds until that may have changed without a word."""
+        """See who leads; return the seconds until that may have changed without a word.
+
+        Raises:
+            BusUnavailable: Redis could not be reached.
+        """
         self._news = anyio.Event()
         answer = await self._bus.link.run(_LEADER, _Office(self._bus, self.name, "-").keys())
         leader = _read(answer[0]) if answer else None
@@ -154,7 +182,7 @@ class Election:
             try:
                 pause = await self.look()
             except AWAY as error:
-                log.debug("looking who leads %s: %r", self.name, error)
+                log.debug("looking who leads was interrupted", election=self.name, error=error)
                 pause = 0.5
             with anyio.move_on_after(pause):
                 await self._news.wait()
@@ -196,5 +224,5 @@ def _read(note: bytes) -> Leader | None:
         said = msgspec.json.decode(who, type=dict[str, str])
         return Leader(said["candidate"], said["instance"], int(fence))
     except (msgspec.MsgspecError, ValueError, KeyError):
-        log.warning("the note of who leads is garbled: %s", ascii(note[:80]))
+        log.warning("the note of who leads is garbled", note=ascii(note[:80]))
         return None

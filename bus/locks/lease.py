@@ -5,7 +5,6 @@ time that the server lets go, the holder has been told to. It is the clock that 
 machine sleeps (CLOCK_BOOTTIME on Linux), so that a laptop that was closed past the TTL knows.
 """
 
-import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -13,11 +12,13 @@ from typing import Any, Final
 
 import anyio
 
-from bus.errors import LockLost
+from bus.arguments import seconds
+from bus.errors import LockLost, ServerRefused
 from bus.scope import background
 from bus.servers.link import TRANSIENT
+from bus.telemetry.journal import Journal
 
-log = logging.getLogger("argentbus.lock")
+log = Journal("argentbus.lock")
 
 _CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
@@ -37,12 +38,8 @@ def lease_clock() -> float:
 
 
 def check_ttl(ttl: float) -> float:
-    """Return `ttl` when a lease of so many seconds can be renewed in time."""
-    if not 0.05 <= ttl <= 31_536_000:
-        raise ValueError(
-            f"a lease of {ttl:g} s cannot be renewed in time: use 0.05 or more, and at most a year"
-        )
-    return ttl
+    """Return `ttl` when a lease of so many seconds can be renewed in time: 0.05, up to a year."""
+    return seconds("ttl", ttl, least=0.05)
 
 
 class Lease:
@@ -52,6 +49,12 @@ class Lease:
         name: Of what is held, such as `lock heartbeat:scout`.
         fence: A number greater than that of every lease before: pass it to what is protected.
         ttl: Seconds that the lease lasts without renewal.
+
+    Example:
+        async with bus.lock("report", ttl=30) as lease:
+            assert isinstance(lease, Lease)
+            await lease.extend(ttl=600)  # before something that blocks the event loop
+            print(lease.name, lease.remaining > 500)  #> lock report True
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Lease:
         self._changed = anyio.Event()
         self._scope = anyio.CancelScope()
         self._lost: str | None = None
+        self._trouble: BaseException | None = None
         self._expires_at = 0.0
         self._until(sent_at + ttl)
 
@@ -89,7 +93,7 @@ class Lease:
         if self.remaining <= self.ttl * MARGIN:
             self._run_out()
         if self._lost is not None:
-            raise LockLost(self._lost)
+            raise LockLost(self._lost) from self._trouble
 
     async def extend(self, *, ttl: float | None = None) -> None:
         """Renew at once, so that the lease lasts `ttl` seconds from now without another renewal.
@@ -116,8 +120,17 @@ class Lease:
                 sent_at = lease_clock()
                 try:
                     held = await self._renewal(asked)
-                except TRANSIENT as error:
-                    log.debug("renewing %s: %r", self.name, error)
+                except (*TRANSIENT, ServerRefused) as error:
+                    # Refused or not: it lasts as long as it lasts, and may be renewed till then.
+                    if isinstance(error, ServerRefused) and self._trouble is None:
+                        log.warning(
+                            "a lease could not be renewed, which is tried again while it lasts",
+                            lease=self.name,
+                            seconds=round(self.remaining, 3),
+                            error=error,
+                        )
+                    log.debug("renewing a lease was interrupted", lease=self.name, error=error)
+                    self._trouble = error
                     await anyio.sleep(min(0.1, self.ttl / 20))
                     continue
                 if not held:
@@ -126,6 +139,7 @@ class Lease:
                         "ran out, or Redis lost it; stop what it protected"
                     )
                     self.check()
+                self._trouble = None
                 self.ttl = asked
                 self._until(sent_at + asked)
                 return
@@ -135,9 +149,10 @@ class Lease:
         self._lost = self._lost or why
 
     def _run_out(self) -> None:
+        why = "" if self._trouble is None else f" ({str(self._trouble) or repr(self._trouble)})"
         self.lose(
-            f"{self.name} (fence {self.fence}) could not be renewed within its {self.ttl:g} s: "
-            "another may hold it now, so stop what it protected"
+            f"{self.name} (fence {self.fence}) could not be renewed within its {self.ttl:g} s"
+            f"{why}: another may hold it now, so stop what it protected"
         )
 
     def _until(self, expires_at: float) -> None:

@@ -24,7 +24,6 @@ clock is kept. Where Redis lost its data and its clock went back as well, it cou
 highest fence that the protected resource has seen as `above`.
 """
 
-import logging
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -32,18 +31,20 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 
 from bus.agents.holdings import gives_up
+from bus.arguments import seconds_or_none, whole
 from bus.errors import BusUnavailable, LockNotAcquired, NotReplicated, ServerRefused
 from bus.keys import check_name
 from bus.messages.envelope import new_id
 from bus.servers.link import TRANSIENT
 from bus.servers.script import Script
+from bus.telemetry.journal import Journal
 
 from .lease import Lease, check_ttl, lease_clock
 
 if TYPE_CHECKING:
     from bus.bus import Bus
 
-log = logging.getLogger("argentbus.lock")
+log = Journal("argentbus.lock")
 
 #: The functions that the scripts of locks use.
 LINE: Final = ("servers/growing", "locks/line")
@@ -66,6 +67,11 @@ class Lock:
     could not be renewed before it may have run out by this process's own clock. May be used again
     after its block has ended, but is not reentrant: who asks twice waits for himself.
 
+    While Redis keeps its data there is one holder (or any number of shared ones) with a live lease,
+    in order of arrival. That a holder which was suspended stops in time, no lock can guarantee:
+    whatever it protects should refuse a fence lower than one it has seen (M. Kleppmann, "How to do
+    distributed locking", 2016). The module says more.
+
     Args:
         ttl: Seconds that a lease lasts; it is renewed every third of it.
         wait: Seconds to wait for the lock. None: as long as it takes. 0: do not wait.
@@ -73,11 +79,27 @@ class Lock:
         replicated: Have it only once so many replicas have it too.
         above: A fence that was seen where it is checked: the lease's own is greater.
 
+    Attributes:
+        name: Of the lock.
+        noun: What it is called in messages.
+
     Raises:
         LockNotAcquired: it was not free in time.
         NotReplicated: too few replicas had it within a third of the TTL; it was released again.
         LockLost: out of the block, when the lease was lost before it ended.
         BusUnavailable: Redis could not be reached.
+        ValueError, TypeError: an argument is out of range (the TTL is from 0.05 s to a year), or of
+            another type.
+
+    Example:
+        report: Lock = bus.lock("report", ttl=30, wait=5)
+        async with report as lease:
+            lease.check()  # right before a side effect
+            try:
+                async with bus.lock("report", wait=0):
+                    print("never")
+            except LockNotAcquired:
+                print(f"held for {lease.ttl:g} s at a time")  #> held for 30 s at a time
     """
 
     #: What it is called in messages.
@@ -97,9 +119,9 @@ class Lock:
         self.name = check_name(self.noun, name)
         self._bus = bus
         self._ttl = check_ttl(ttl)
-        self._wait = wait
-        self._replicated = replicated
-        self._above = above
+        self._wait = seconds_or_none("wait", wait)
+        self._replicated = whole("replicated", replicated, most=1000)
+        self._above = whole("above", above)
         self._limit = ANY_NUMBER if shared else EXCLUSIVE
         self._base = bus.keys.lock(name)
         self._note = ""
@@ -132,11 +154,13 @@ class Lock:
             holding = await self._bus.holdings.add(
                 token, f"{self.noun} {self.name}", _RELEASE, *self._release_call(token)
             )
-            lease = await self._acquire(token)
-            if self._replicated:
-                await self._replicate(lease, token)
-            async with lease.kept(holding.watch):
-                yield lease
+            with self._bus.telemetry.waiting(self.noun, self.name):
+                lease = await self._acquire(token)
+                if self._replicated:
+                    await self._replicate(lease, token)
+            with self._bus.telemetry.holding(self.noun, self.name, lease.fence):
+                async with lease.kept(holding.watch):
+                    yield lease
         except BaseException:
             await self._leave(token)
             raise
@@ -159,6 +183,8 @@ class Lock:
                 lease, again = await self._try(token)
                 if lease is not None:
                     return lease
+                # Its holder may be dead, and nobody else there to find it out.
+                self._bus.reaper.wake()
                 if give_up is not None and anyio.current_time() >= give_up:
                     raise LockNotAcquired(
                         f"{self.noun} {self.name} is held by somebody else, and was not free "
@@ -253,12 +279,17 @@ class Lock:
             try:
                 return bool(await self._bus.link.run_once(_RELEASE, *call))
             except TRANSIENT as error:
-                log.debug("releasing %s: %r", self.name, error)
+                log.debug(
+                    "releasing a lock was interrupted", kind=self.noun, lock=self.name, error=error
+                )
             # The first call may have done it, so what the second one finds says nothing.
             await self._bus.link.run(_RELEASE, *call)
         except (BusUnavailable, ServerRefused) as error:
             log.warning(
-                "%s %s not released, its lease will run out: %s", self.noun, self.name, error
+                "a lock was not released: its lease will run out",
+                kind=self.noun,
+                lock=self.name,
+                error=error,
             )
         return True
 

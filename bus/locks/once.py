@@ -8,7 +8,6 @@ for. As with locks, a runner that was suspended past its TTL can overlap with th
 block is cancelled on waking, and the fence tells the two apart.
 """
 
-import logging
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -16,18 +15,20 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 
 from bus.agents.holdings import Holding, gives_up
+from bus.arguments import seconds, whole
 from bus.errors import BusUnavailable, ServerRefused
 from bus.keys import check_name
 from bus.messages.envelope import new_id
 from bus.servers.link import AWAY, backoff
 from bus.servers.script import Script
+from bus.telemetry.journal import Journal
 
 from .lease import Lease, check_ttl, lease_clock
 
 if TYPE_CHECKING:
     from bus.bus import Bus
 
-log = logging.getLogger("argentbus.once")
+log = Journal("argentbus.once")
 
 _CLAIM: Final = Script("locks/once_claim", "servers/growing")
 _RENEW: Final = Script("locks/once_renew", "servers/growing")
@@ -51,6 +52,13 @@ class Run:
         due: When the period began, by the server's clock, in seconds since the epoch.
         attempt: Which attempt it is, from 1.
         lease: Of the run, with its fence.
+
+    Example:
+        run: Run | None = await bus.once_per("summary", 3600).claim()
+        if run is not None:  # None: another has this hour's
+            async with run as lease:
+                lease.check()
+                print("summarized")  #> summarized
     """
 
     def __init__(self, once: "OncePer", token: str, slot: int, attempt: int, lease: Lease) -> None:
@@ -99,6 +107,12 @@ class OncePer:
     Any number of runners iterate; each period's run comes to one of them. It goes on by itself over
     an outage of Redis.
 
+    While Redis is up and keeps its data, a period has at most one run (with `attempts`, one after
+    the other), and one if anybody asks in it and no earlier run still goes on. Periods that nobody
+    asked in are not made up for. A runner that was suspended for longer than `ttl` can overlap with
+    the next
+    one: the fences of their leases tell them apart.
+
     Args:
         period: Seconds.
         attempts: Most attempts in a period. 1: a run that failed, or whose runner died, is not
@@ -106,16 +120,24 @@ class OncePer:
             has run out (or its agent was declared dead), or after a pause of 1 s, 2 s, 4 s...
         ttl: Seconds that a claim lasts; it is renewed every third of it. None: half a period, at
             most 30. The run of the next period waits for so long where a runner died.
+
+    Attributes:
+        name: Of the job.
+
+    Example:
+        summaries: OncePer = bus.once_per("summary", 3600, attempts=3)
+        async for run in summaries:  # wherever in the fleet: one of them has this hour's
+            async with run as lease:
+                print(run.attempt, lease.fence > 0)  #> 1 True
+            break
     """
 
     def __init__(
         self, bus: "Bus", name: str, period: float, *, attempts: int, ttl: float | None
     ) -> None:
         self.name = check_name("job", name)
-        if not 0.1 <= period <= 31_536_000:
-            raise ValueError(f"a period of {period:g} s is out of range: from 0.1 s to a year")
-        if attempts < 1:
-            raise ValueError(f"{attempts} attempts never run: use 1 or more")
+        seconds("period", period, least=0.1)
+        whole("attempts", attempts, least=1)
         self.period = int(period * 1000) / 1000
         self._bus = bus
         self._attempts = attempts
@@ -135,11 +157,12 @@ class OncePer:
             try:
                 run, wait = await self._claim()
             except AWAY as error:
-                log.debug("claiming %s: %r", self.name, error)
+                log.debug("claiming a run was interrupted", job=self.name, error=error)
                 await anyio.sleep(next(delays))
                 continue
             if run is not None:
                 return run
+            self._bus.reaper.wake()  # its runner may be dead, and nobody else there to find it out
             await anyio.sleep(min(wait, LOOK_EVERY))
 
     async def claim(self) -> Run | None:
@@ -185,10 +208,14 @@ class OncePer:
         )
 
     async def end(self, token: str, how: str, pause: float) -> None:
-        """Say how a run ended: `done`, `failed` or `unclaimed`."""
+        """Say how a run ended: `done`, `failed` or `unclaimed`.
+
+        Args:
+            pause: Seconds until another attempt may begin.
+        """
         with anyio.CancelScope(shield=True), anyio.move_on_after(min(self._ttl, 5.0)):
             try:
                 await self._bus.link.run(_END, self._keys, [token, how, int(pause * 1000)])
             except (BusUnavailable, ServerRefused) as error:
-                log.warning("the end of a run of %s was not noted: %s", self.name, error)
+                log.warning("the end of a run was not noted", job=self.name, error=error)
         self._bus.holdings.remove(token)

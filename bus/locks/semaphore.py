@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from bus.arguments import whole
+
 from .lock import Lock
 
 if TYPE_CHECKING:
@@ -23,6 +25,11 @@ class Semaphore(Lock):
     Raises:
         LockNotAcquired: no permit was free in time.
         LockLost: out of the block, when the permit was lost before it ended.
+
+    Example:
+        gpu: Semaphore = bus.semaphore("gpu", permits=2, wait=0)
+        async with gpu, bus.semaphore("gpu", permits=2, wait=0):
+            print("both permits are in use")  #> both permits are in use
     """
 
     noun = "semaphore"
@@ -31,7 +38,5 @@ class Semaphore(Lock):
         self, bus: "Bus", name: str, *, permits: int, ttl: float, wait: float | None
     ) -> None:
         super().__init__(bus, name, ttl=ttl, wait=wait, shared=True)
-        if permits < 1:
-            raise ValueError(f"a semaphore of {permits} permits lets nobody in: use 1 or more")
-        self._limit = permits
+        self._limit = whole("permits", permits, least=1, most=1_000_000)
         self._base = bus.keys.semaphore(name)

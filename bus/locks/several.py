@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from .lease import Lease
+from bus.arguments import seconds_or_none
+from bus.keys import check_name
+
+from .lease import Lease, check_ttl
 
 if TYPE_CHECKING:
     from bus.bus import Bus
@@ -25,6 +28,10 @@ async def locks(
     """Hold every lock of `names` until the context ends. See `Bus.locks`."""
     if not names:
         raise ValueError("no locks to hold: give the name of one at least")
+    for name in names:
+        check_name("lock", name)
+    check_ttl(ttl)
+    seconds_or_none("wait", wait)
     give_up = None if wait is None else anyio.current_time() + wait
     leases: dict[str, Lease] = {}
     async with AsyncExitStack() as held:

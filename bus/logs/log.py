@@ -6,21 +6,25 @@ entries, and apply each exactly once.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import anyio
 import msgspec
-from coredis.connection import BaseConnection
 
+from bus.arguments import seconds_or_none, whole
 from bus.errors import UndecodableMessage
 from bus.keys import check_name
-from bus.messages.envelope import Envelope, unwrap
+from bus.messages.envelope import Envelope, new_id, unwrap
+from bus.servers.reader import StreamReader, check_entry_id, rows_of
 from bus.servers.script import Script
+from bus.telemetry import Destination
 
 if TYPE_CHECKING:
     from bus.bus import Bus
 
 _TRIM: Final = Script("logs/trim")
+_BEHIND: Final = Script("logs/behind", "logs/order")
 _REJECT: Final = Script("logs/reject")
 _LAST: Final = Script("logs/last")
 
@@ -39,6 +43,8 @@ class LogEntry(msgspec.Struct, frozen=True):
         envelope: The message, or None where it is not one.
         raw: The bytes as they stand in the log.
         error: Why `envelope` is None.
+
+    Example: See `Log`.
     """
 
     id: str
@@ -54,6 +60,8 @@ class Place(NamedTuple):
         epoch: Of the stream: ids of two epochs do not compare.
         entry_id: Empty where a connection broke before the reply and the retry found that the
             entry had arrived: `Log.last_id` is then at or behind it.
+
+    Example: See `Log`.
     """
 
     epoch: str
@@ -61,15 +69,32 @@ class Place(NamedTuple):
 
 
 class Log:
-    """One log of a namespace. Made by `Bus.log`."""
+    """One log of a namespace. Made by `Bus.log`.
+
+    Attributes:
+        name: Of the log.
+        key: Key of its stream.
+
+    Raises:
+        BusUnavailable: out of every method: Redis could not be reached for as long as the bus is
+            patient.
+        ServerRefused: out of every method: Redis refused it.
+
+    Example:
+        log: Log = bus.log("audit")
+        place: Place = await log.place({"task": 17, "done": True}, sender="scout")
+        entries: list[LogEntry] = await log.read(after="0-0", limit=100)
+        print(entries[0].id == place.entry_id, entries[0].envelope.sender)  #> True scout
+        await log.trim(through=place.entry_id, epoch=place.epoch)
+    """
 
     def __init__(self, bus: "Bus", name: str) -> None:
         self.name = check_name("log", name)
         self._bus = bus
         self.key: Final = bus.keys.log(name)
+        self.destination: Final = Destination(name)
         self._epoch_key = f"{self.key}:epoch"
-        # What blocks needs a connection of its own; it is kept from one read to the next.
-        self._reader: BaseConnection | None = None
+        self._reader = StreamReader(bus.link, self.key)
         self._reading = anyio.Lock()
 
     async def append(
@@ -96,9 +121,12 @@ class Log:
             ServerRefused: Redis refused it.
             MessageTooLarge: the encoded message is larger than the bus carries.
         """
-        _, message = self._bus.wrap(self.key, body, sender=sender or self._bus.instance, type=type)
-        self._bus.check_size(message)
-        return Place(*await self._bus.appender.append(self.key, message, epoch_key=self._epoch_key))
+        bus = self._bus
+        with bus.telemetry.sending(self.destination, "append") as appending:
+            message_id, message = bus.wrap(self.key, body, sender=sender or bus.instance, type=type)
+            appending.message(message_id)
+            bus.check_size(message)
+            return Place(*await bus.appender.append(self.key, message, epoch_key=self._epoch_key))
 
     async def read(
         self, *, after: str = "0-0", limit: int = 1000, block: float | None = None
@@ -111,37 +139,63 @@ class Log:
             block: Seconds to wait for an entry where there is none. None: do not wait.
 
         Garbled entries are returned with their `error`.
+
+        Raises:
+            ValueError, TypeError: `after` is no entry id, or a number is out of range.
         """
+        check_entry_id("after", after)
+        whole("limit", limit, least=1)
+        seconds_or_none("block", block)
         if block is None:
             result = await self._call("XREAD", "COUNT", limit, "STREAMS", self.key, after)
-            return _entries(result, self._unwrap)
+            rows = rows_of(result)
+        else:
+            read = partial(self._reader.read, after, count=limit, block=block)
+            async with self._reading:
+                rows = await self._bus.link.retrying(read)
+        return [_entry(row[0].decode(), row[1], self._unwrap) for row in rows]
 
-        async def blocking() -> Any:
-            if self._reader is None or not self._reader.usable:
-                self._reader = await self._bus.link.open_connection(self.key)
-            return await self._bus.link.ask(
-                self._reader,
-                b"XREAD",
-                b"COUNT",
-                limit,
-                b"BLOCK",
-                max(1, int(block * 1000)),
-                b"STREAMS",
-                self.key,
-                after,
-                timeout=block + self._bus.link.reply_timeout,
-                blocking=True,
-            )
-
-        async with self._reading:
-            return _entries(await self._bus.link.retrying(blocking), self._unwrap)
-
-    async def trim(self, *, through: str, epoch: str) -> int:
+    async def trim(self, *, through: str, epoch: str, before: str = "") -> int:
         """Drop the entries up to and including `through`; return how many were dropped.
 
         None is where the stream is of another epoch than `epoch` by now.
+
+        Args:
+            before: Up to where its reader has trimmed it before. Is there something again, the
+                server lost the stream's tail, and what was appended since may stand where the
+                reader has been: then nothing is dropped, the stream becomes one of another epoch,
+                to be read from its beginning, and -1 is returned.
         """
-        return int(await self._bus.link.run(_TRIM, [self.key, self._epoch_key], [through, epoch]))
+        check_entry_id("through", through)
+        if before:
+            check_entry_id("before", before)
+        keys = [self.key, self._epoch_key]
+        return int(await self._bus.link.run(_TRIM, keys, [through, epoch, before, new_id()]))
+
+    async def lost_tail(self, *, after: str, epoch: str) -> bool:
+        """Whether the stream ends before the position `after` that its reader has reached.
+
+        Then the server lost its tail (a failover to a replica that was behind, a crash between two
+        fsyncs), and what is appended may get ids that the reader has passed. The stream becomes one
+        of another epoch, to be read from its beginning: what it still has of what was read is read
+        again.
+        """
+        check_entry_id("after", after)
+        keys = [self.key, self._epoch_key]
+        return bool(await self._bus.link.run(_BEHIND, keys, [after, epoch, new_id()]))
+
+    @property
+    def losses(self) -> int:
+        """How often this bus has found that messages are gone which it had appended here."""
+        return self._bus.appender.lane(self.key).losses
+
+    async def verify(self) -> None:
+        """Look whether the server still has what this bus has appended, or has had it read.
+
+        Raises:
+            BusUnavailable: Redis could not be reached.
+        """
+        await self._bus.appender.lane(self.key).verify()
 
     async def reject(self, entry: LogEntry, *, reason: str) -> None:
         """Copy `entry` to the log's dead letters, with the reason. Trimming it is another step.
@@ -179,14 +233,6 @@ class Log:
 
     async def _call(self, command: str, *args: str | int) -> Any:
         return await self._bus.link.retrying(lambda: self._bus.link.call(command, *args))
-
-
-def _entries(result: Any, read: Callable[[bytes], Envelope] = unwrap) -> list[LogEntry]:
-    if not result:
-        return []
-    # RESP3 answers with a map of streams, RESP2 with a list of pairs.
-    streams = result.values() if isinstance(result, dict) else [pair[1] for pair in result]
-    return [_entry(row[0].decode(), row[1], read) for rows in streams for row in rows]
 
 
 def _entry(entry_id: str, fields: Any, read: Callable[[bytes], Envelope] = unwrap) -> LogEntry:

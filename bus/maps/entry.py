@@ -1,17 +1,22 @@
 """Entries of shared maps: what stands under a key, and what became of it."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, Literal, TypeVar
 
 import msgspec
 
+from bus import arguments
 from bus.errors import UndecodableMessage
 
 T = TypeVar("T")
 
 ChangeKind = Literal["put", "deleted", "expired"]
 
+_POSITION: Final = re.compile(r"(\d{1,20})-(\d{1,20})/(\d{1,20})\Z", re.ASCII)
+
 #: The `if_version` that means: only if there is no entry.
+#: Example: See `Map`.
 ABSENT: Final = 0
 
 
@@ -19,10 +24,14 @@ class Entry(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """A value in a map.
 
     Attributes:
+        key: Under which it stands.
+        value: What was put.
         version: Grows with every write to the map, also over a deletion and over lost data.
         updated_at: When it was put, by the server's clock, in seconds since the epoch.
         by: Who put it.
         expires_at: When it goes by itself, in seconds since the epoch. None: it stays.
+
+    Example: See `Map`.
     """
 
     key: str
@@ -38,12 +47,15 @@ class MapChange(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
     Attributes:
         kind: `put`, `deleted` or `expired`.
+        key: Which one changed.
         entry: What was put; None for the other kinds, and where it cannot be decoded.
         version: Of the put entry, or of the removal.
         at: When, by the server's clock, in seconds since the epoch.
         by: Who put or deleted it; empty for `expired`.
         error: Why `entry` is None although something was put.
         position: Behind this change: where a later watch can go on.
+
+    Example: See `Watch`.
     """
 
     kind: ChangeKind
@@ -65,6 +77,8 @@ class MapSnapshot(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
         position: Behind the last change that it holds: where a later watch can go on.
         again: Whether it replaces what the watch said so far: changes were trimmed, or lost with
             the server's data, before they were read.
+
+    Example: See `Watch`.
     """
 
     entries: Mapping[str, Entry[T]]
@@ -199,9 +213,13 @@ def read_position(text: str) -> tuple[str, int]:
 
     Raises:
         ValueError: it is not a position.
+        TypeError: it is not text.
     """
+    match = _POSITION.match(arguments.text("after", text))
+    if match is None or any(int(number) >= 2**64 for number in match.groups()):
+        raise ValueError(
+            f"after is {arguments.shown(text)}: it is not a position: use that of a change or of a "
+            "snapshot"
+        )
     change_id, _, version = text.partition("/")
-    ms, _, number = change_id.partition("-")
-    if not (ms.isdecimal() and number.isdecimal() and version.isdecimal()):
-        raise ValueError(f"{text!a} is not a position: use that of a change or of a snapshot")
     return change_id, int(version)

@@ -12,18 +12,19 @@ Values are JSON in a hash, for every Redis client to read:
 past the bus tells no watch.
 """
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
 import msgspec
 
+from bus.arguments import seconds_or_none, whole
 from bus.errors import BusUnavailable, StaleVersion, UndecodableMessage
 from bus.keys import check_name
 from bus.locks.lease import lease_clock
 from bus.messages.envelope import new_id
 from bus.servers.script import Arguments, Script
+from bus.telemetry.journal import Journal
 
 from .entry import Entry, Records
 from .watch import Watch, watching
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from bus.bus import Bus
 
 T = TypeVar("T")
-log = logging.getLogger("argentbus.map")
+log = Journal("argentbus.map")
 
 _PUT: Final = Script("maps/put", "servers/growing", "maps/entries", "maps/repeated")
 _DELETE: Final = Script("maps/delete", "servers/growing", "maps/entries", "maps/repeated")
@@ -47,7 +48,30 @@ _REFUSED, _DONE, _GARBLED, _UNKNOWN = range(4)
 
 
 class Map(Generic[T]):
-    """A named map from text to values of one type. Made by `Bus.map`."""
+    """A named map from text to values of one type. Made by `Bus.map`.
+
+    Linearizable while Redis keeps its data. A write that names the version it has seen is refused
+    where another was first; a write whose connection broke is carried out once. What a failover
+    loses is lost here as well: watches notice, versions grow all the same.
+
+    Attributes:
+        name: Of the map.
+
+    Raises:
+        BusUnavailable: out of every method: Redis could not be reached for as long as the bus is
+            patient.
+        InvalidName: out of every method with a `key`: it is not 1 to 128 characters of A-Z a-z 0-9
+            . _ : @ / + -, the first a letter or a digit.
+
+    Example:
+        plan: Map[str] = bus.map("plan", str, sender="scout")
+        first: Entry[str] = await plan.put("step-1", "dig", if_version=ABSENT)
+        await plan.put("step-1", "dig deeper", if_version=first.version, ttl=3600)
+        try:
+            await plan.put("step-1", "sow", if_version=first.version)
+        except StaleVersion as stale:  # nothing was overwritten: decide anew
+            print(stale.current.value, stale.current.by)  #> dig deeper scout
+    """
 
     def __init__(
         self, bus: "Bus", name: str, value_type: Any, *, sender: str, most_changes: int
@@ -55,7 +79,7 @@ class Map(Generic[T]):
         self.name = check_name("map", name)
         self._bus = bus
         self._sender = sender
-        self._most_changes = max(1, most_changes)
+        self._most_changes = whole("most_changes", most_changes, least=1)
         self._records: Records[T] = Records(name, value_type)
         base = bus.keys.map(name)
         self._keys: Final = [base, f"{base}:version", f"{base}:changes", f"{base}:expiry"]
@@ -97,15 +121,15 @@ class Map(Generic[T]):
         encoded = msgspec.json.encode(value)
         self._bus.check_size(encoded)
         self._records.check(encoded)
-        if ttl is not None and not 0.001 <= ttl <= 1e9:
-            raise ValueError(f"a TTL of {ttl:g} s is out of range: from 0.001 to 1e9, or None")
+        seconds_or_none("ttl", ttl, least=0.001, most=1e9)
         wanted = _wanted(if_version)
         by = msgspec.json.encode(self._sender)
         ms = 0 if ttl is None else int(ttl * 1000)
-        code, version, record = await self._write(_PUT, key, [encoded, by, wanted, ms])
-        if code != _DONE:
-            self._refuse(key, if_version, code, version, record)
-        return self._records.entry(key, record)
+        with self._bus.telemetry.writing("put", self.name):
+            code, version, record = await self._write(_PUT, key, [encoded, by, wanted, ms])
+            if code != _DONE:
+                self._refuse(key, if_version, code, version, record)
+            return self._records.entry(key, record)
 
     async def delete(self, key: str, *, if_version: int | None = None) -> bool:
         """Delete `key`; return whether there was an entry.
@@ -119,26 +143,31 @@ class Map(Generic[T]):
             BusUnavailable: as for `put`.
         """
         arguments = [self._sender, _wanted(if_version)]
-        code, version, record = await self._write(_DELETE, key, arguments)
-        if code != _DONE:
-            self._refuse(key, if_version, code, version, record)
-        return bool(int(version))
+        with self._bus.telemetry.writing("delete", self.name):
+            code, version, record = await self._write(_DELETE, key, arguments)
+            if code != _DONE:
+                self._refuse(key, if_version, code, version, record)
+            return bool(int(version))
 
     async def entries(self, *, page: int = 500) -> AsyncIterator[Entry[T]]:
         """Every entry, in no order, read in pages of about `page`.
 
         What is in the map all the while is there once; what comes or goes meanwhile may be there
         or not. What cannot be decoded is left out, with a warning in the log.
+
+        Args:
+            page: About so many entries are read in one call.
         """
+        whole("page", page, least=1)
         seen: set[str] = set()
         cursor: int | bytes = 0
         while True:
             cursor, rows = await self._bus.link.run(
-                _PAGE, self._keys, [self._most_changes, cursor, max(1, page)]
+                _PAGE, self._keys, [self._most_changes, cursor, page]
             )
             entries, garbled = self._records.entries(rows)
             for why in garbled.values():
-                log.warning("left out: %s", why)
+                log.warning("an entry cannot be decoded, and is left out", map=self.name, error=why)
             for key, entry in entries.items():
                 if key not in seen:
                     seen.add(key)
@@ -207,13 +236,16 @@ class Map(Generic[T]):
             try:
                 current = self._records.entry(key, record)
             except UndecodableMessage as error:
-                log.warning("in the way of a write: %s", error)
+                log.warning(
+                    "what stands in the way of a write cannot be decoded",
+                    map=self.name,
+                    key=key,
+                    error=error,
+                )
         raise StaleVersion(self.name, key, if_version or 0, int(version), current)
 
 
 def _wanted(if_version: int | None) -> str:
     if if_version is None:
         return ""
-    if if_version < 0:
-        raise ValueError(f"{if_version} is not a version: use an entry's, or ABSENT")
-    return str(if_version)
+    return str(whole("if_version", if_version))

@@ -1,6 +1,5 @@
 """Watching a map: what it is, and then every change, without a gap."""
 
-import logging
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -12,11 +11,12 @@ from bus.locks.lease import lease_clock
 from bus.servers.link import AWAY, Link, backoff
 from bus.servers.reader import StreamReader
 from bus.servers.script import Script
+from bus.telemetry.journal import Journal
 
 from .entry import MapChange, MapSnapshot, Records, position, read_position
 
 T = TypeVar("T")
-log = logging.getLogger("argentbus.map")
+log = Journal("argentbus.map")
 
 _SNAPSHOT: Final = Script("maps/snapshot", "servers/growing", "maps/entries")
 _REAP: Final = Script("maps/reap", "servers/growing", "maps/entries")
@@ -33,6 +33,15 @@ class Watch(Generic[T]):
 
     Attributes:
         position: Behind the last item that was returned: `Map.watch(after=...)` goes on from it.
+
+    Example:
+        plan = bus.map("plan", str)
+        watch: Watch[str]
+        async with plan.watch() as watch:
+            snapshot: MapSnapshot[str] = await anext(watch)
+            await plan.put("step-1", "dig")
+            change: MapChange[str] = await anext(watch)
+            print(dict(snapshot.entries), change.kind, change.entry.value)  #> {} put dig
     """
 
     def __init__(
@@ -60,7 +69,7 @@ class Watch(Generic[T]):
             try:
                 await self._fill()
             except AWAY as error:
-                log.debug("a watch is interrupted: %r", error)
+                log.debug("a watch was interrupted", error=error)
                 self._checked = False
                 await anyio.sleep(next(delays))
         item = self._read.popleft()
@@ -142,10 +151,9 @@ class Watch(Generic[T]):
 
     def _lose_track(self, why: str) -> None:
         log.warning(
-            "changes of a map behind %s were trimmed or lost before they were read (%s): its "
-            "watch begins anew with a snapshot",
-            self._behind,
-            why,
+            "changes of a map were lost before they were read: a new snapshot comes first",
+            behind=self._behind,
+            reason=why,
         )
         self._behind = None
 

@@ -6,6 +6,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
+from bus.arguments import shown
 from bus.errors import UndecodableMessage
 
 from .envelope import Envelope
@@ -16,6 +17,17 @@ T = TypeVar("T")
 @lru_cache(maxsize=1024)
 def _decoder(body_type: Hashable) -> Callable[[Any], Any]:
     return msgspec.msgpack.Decoder(cast("Any", body_type)).decode
+
+
+def check_type(body_type: Any) -> None:
+    """Raise `TypeError` where msgspec cannot decode anything as `body_type`."""
+    try:
+        _decoder(body_type)
+    except TypeError as error:
+        raise TypeError(
+            f"{shown(body_type)} cannot be the type of a body ({error}): name a msgspec.Struct, a "
+            "dataclass, or a type such as str or dict[str, int]"
+        ) from error
 
 
 def decode_body(envelope: Envelope, body_type: type[T]) -> T:

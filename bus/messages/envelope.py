@@ -33,6 +33,8 @@ class Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):
         trace: W3C traceparent, or None.
         version: Of this format.
         signature: MAC over the rest, or None where signing is off.
+
+    Example: See `DeadLetter`.
     """
 
     id: str
@@ -51,6 +53,11 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Envelope).decode
 
 
+def encode(envelope: Envelope) -> bytes:
+    """The envelope as it travels."""
+    return _encode(envelope)
+
+
 def wrap(
     body: object,
     *,
@@ -59,6 +66,7 @@ def wrap(
     reply_to: str | None = None,
     deadline: float | None = None,
     message_id: str | None = None,
+    trace: str | None = None,
     signing: "Signing | None" = None,
     destination: str = "",
 ) -> tuple[str, bytes]:
@@ -85,6 +93,7 @@ def wrap(
         msgspec.Raw(encoded),
         reply_to,
         deadline,
+        trace,
     )
     return message_id, _encode(signing.sign(envelope, destination) if signing else envelope)
 

@@ -6,15 +6,23 @@ secret can send in that name, change a field, or put a signed message anywhere e
 
 A MAC is symmetric: who can verify can sign. So an agent holds its own secret alone, which it signs
 with, and trusted parties (the sidecar) hold the master secret, from which all others are derived,
-and verify. An agent that should verify another's messages has to be trusted with its secret.
+and verify. An ordinary agent verifies what it can: messages in the names whose secrets it holds
+(its own, and those it was trusted with) have to be signed right; others' reach it unverified, and
+ACL users have to stand for those. Wherever a bus signs, the sender of a reply has to be the one who
+was asked: that is proof where the signature is verified, and elsewhere keeps mistakes out.
 
 What is not covered: that a message arrives (a signed one can be deleted), and that it arrives once.
 A signed message can be put a second time into the same stream by whoever may read and write it.
 Queues are at least once anyhow; what is live (topics, replies, cancellations) is refused when it
-is older than `window`; the write log refuses a repetition (`seen`). Messages of a
-schedule are put by whoever is at work then, who cannot sign as the one who made it: they are not
-signed, and refused where signatures are required. Presence and states are not
+is older than `window`; the write log refuses a repetition (`seen`). Presence and states are not
 envelopes, and not signed: Redis ACL users confine those.
+
+Messages of a schedule are put by whoever is at work then, who cannot sign as the one who made it,
+and should not vouch for what stands in Redis. So who states a schedule signs it, once, for its
+queue: sender, type and body. That signature is kept with it, and every message of it bears it. It
+does not cover when that is put, which who may write to the queue can choose, also after the
+schedule was forgotten: as with any signed message that is put again. Such a message asks for no
+reply.
 """
 
 import hashlib
@@ -39,6 +47,9 @@ MOST_SECRET: Final = 64
 
 #: Bytes of a signature.
 DIGEST: Final = 24
+
+#: How the signature of a schedule begins, which its messages bear.
+_OF_A_SCHEDULE: Final = b"@"
 
 #: Seconds by which the clocks of senders may be off, and for which what is live may travel.
 WINDOW: Final = 300.0
@@ -79,6 +90,17 @@ def signature(secret: bytes, destination: str, envelope: "Envelope") -> bytes:
     ).digest()
 
 
+def schedule_signature(secret: bytes, destination: str, envelope: "Envelope") -> bytes:
+    """The MAC over what all messages of a schedule have in common, and where they go, with its
+    mark.
+    """
+    said = (destination, envelope.type, envelope.sender, bytes(envelope.body), envelope.version)
+    mac = hashlib.blake2b(
+        _encode(said), key=secret, digest_size=DIGEST, person=b"argentbus-cron"
+    ).digest()
+    return _OF_A_SCHEDULE + mac
+
+
 class Signing:
     """What one process signs with, and what it asks of others: `Bus.connect(..., signing=...)`.
 
@@ -87,12 +109,29 @@ class Signing:
         master: Of a trusted party: from it the secret of every sender follows.
         required: Whether messages that are not signed, or wrongly, are refused: dead-lettered by
             consumers, counted as `refused` by feeds, rejected in logs. By default where there is a
-            master. Without one, those whose secret is not in `secrets` are refused as well.
+            master; without one, messages in the names that `secrets` has, and no others. True
+            without a master: those whose secret is not in `secrets` are refused as well. False:
+            nothing is verified, as while a fleet is being given its secrets.
         window: Seconds that what is live may be old, and that the sender's clock may be off where
             repetitions are refused.
 
     Raises:
         SigningKeyUnusable: a secret is shorter than 16 bytes or longer than 64, or there is none.
+
+    Example:
+        trusted = Signing(master=bytes(range(32)))  # a random one; knows everybody's secret
+        try:
+            own = Signing({"scout": b"short"})
+        except SigningKeyUnusable:
+            own = Signing({"scout": trusted.secret("scout")})
+        async with Bus.connect("redis://127.0.0.1:6380", signing=own) as signed:
+            await signed.log("audit").append("all is well", sender="scout")
+        await bus.log("audit").append("all is lost", sender="scout")
+        for entry in await bus.log("audit").read():
+            try:
+                trusted.verify(entry.envelope, bus.log("audit").key)
+            except SignatureRefused as error:
+                print(error)  #> the message from 'scout' is not signed, and has to be here
     """
 
     def __init__(
@@ -115,6 +154,7 @@ class Signing:
         if not self._secrets and master is None:
             raise SigningKeyUnusable("there is no secret to sign with: give one, or the master")
         self.required: Final = (master is not None) if required is None else required
+        self._where_known = required is None
         self.window: Final = window
 
     @classmethod
@@ -172,16 +212,29 @@ class Signing:
         Raises:
             SigningKeyUnusable: the secret of its sender is not held here.
         """
+        own = self._own(envelope)
+        return msgspec.structs.replace(envelope, signature=signature(own, destination, envelope))
+
+    def sign_schedule(self, envelope: "Envelope", destination: str) -> "Envelope":
+        """The envelope with the signature that all messages of a schedule bear.
+
+        Raises:
+            SigningKeyUnusable: the secret of its sender is not held here.
+        """
+        mac = schedule_signature(self._own(envelope), destination, envelope)
+        return msgspec.structs.replace(envelope, signature=mac)
+
+    def _own(self, envelope: "Envelope") -> bytes:
         secret = self.secret(envelope.sender)
         if secret is None:
             raise SigningKeyUnusable(
                 f"no secret of {ascii(envelope.sender)[:80]} is held here: send as "
                 f"{', '.join(sorted(self._secrets))}, or add its line to the key file"
             )
-        return msgspec.structs.replace(envelope, signature=signature(secret, destination, envelope))
+        return secret
 
     def verify(self, envelope: "Envelope", destination: str, *, live: bool = False) -> None:
-        """Check the signature, where that is required.
+        """Check the signature, where that is required, or the sender's secret is held here.
 
         Args:
             live: Whether the message cannot be older than `window`, if it is not a repetition.
@@ -189,18 +242,26 @@ class Signing:
         Raises:
             SignatureRefused: there is none, or it is not the sender's for this message here.
         """
-        if not self.required:
+        secret = self.secret(envelope.sender)
+        if not self.required and not (self._where_known and secret is not None):
             return
         sender = ascii(envelope.sender)[:80]
-        if envelope.signature is None:
+        given = envelope.signature
+        if given is None:
             raise SignatureRefused(f"the message from {sender} is not signed, and has to be here")
-        secret = self.secret(envelope.sender)
         if secret is None:
             raise SignatureRefused(f"no secret of {sender} is known here to verify its signature")
-        if not hmac.compare_digest(signature(secret, destination, envelope), envelope.signature):
+        scheduled = len(given) > DIGEST and given.startswith(_OF_A_SCHEDULE)
+        mac = (schedule_signature if scheduled else signature)(secret, destination, envelope)
+        if not hmac.compare_digest(mac, given):
             raise SignatureRefused(
                 f"the signature is not that of {sender} for this message at this place: "
                 "forged, changed, re-addressed, or signed with another secret"
+            )
+        if scheduled and (envelope.reply_to is not None or envelope.deadline is not None):
+            raise SignatureRefused(
+                f"the message from {sender} is signed as a schedule's, and asks for a reply, which "
+                "those do not: it was changed"
             )
         # Not `>`: what is not a number is no time.
         if live and not abs(time.time() - envelope.sent_at) <= self.window:

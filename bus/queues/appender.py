@@ -12,8 +12,10 @@ message again, doubles it, unless it gave a dedupe id. Nor do they survive a day
 producer, or an eviction, in the midst of a retry.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
+from itertools import count
 from typing import Any, Final, NamedTuple
+from weakref import WeakValueDictionary
 
 import anyio
 from anyio.abc import TaskGroup
@@ -32,6 +34,9 @@ _APPEND: Final = Script("queues/append")
 #: One call takes at most so many messages and (about) so many bytes.
 MOST_MESSAGES: Final = 500
 MOST_BYTES: Final = 1 << 20
+
+#: Lanes that are kept although nobody uses them now.
+MOST_LANES: Final = 1000
 
 #: Seconds for which a stream remembers a producer that is silent.
 REMEMBER: Final = 86_400
@@ -52,17 +57,49 @@ class Form(NamedTuple):
     options: tuple[Argument, ...] | None
 
 
-class _Batch:
-    __slots__ = ("count", "done", "error", "form", "reply", "size", "values")
+class Batch:
+    """Messages of one form that travel in one call: gathered here, whoever carries them."""
+
+    __slots__ = ("count", "error", "form", "reply", "size", "values")
 
     def __init__(self, form: Form) -> None:
         self.form = form
         self.values: list[Argument] = []
         self.count = 0
         self.size = 0
-        self.done = anyio.Event()
         self.reply: Any = ()
         self.error: BusError | None = None
+
+    def takes(self, form: Form) -> bool:
+        """Whether another message of that form may still travel along."""
+        return (
+            self.count < MOST_MESSAGES
+            and self.size < MOST_BYTES
+            and (self.form is form or self.form == form)
+        )
+
+    def add(self, size: int, values: tuple[Argument, ...]) -> int:
+        """Add a message of `size` bytes; return its place in the call."""
+        place = self.count
+        self.values.extend(values)
+        self.count += 1
+        self.size += size
+        return place
+
+    def call(self, producer: str, number: int) -> tuple[tuple[str, ...], tuple[Argument, ...]]:
+        """Keys and arguments of the script, where its first message is `number` of `producer`."""
+        form = self.form
+        options = (new_id(),) if form.options is None else form.options
+        keys = (form.keys[0], producer, *form.keys[1:])
+        return keys, (number, REMEMBER, *options, *self.values)
+
+
+class _Batch(Batch):
+    __slots__ = ("done",)
+
+    def __init__(self, form: Form) -> None:
+        super().__init__(form)
+        self.done = anyio.Event()
 
 
 class Lane:
@@ -70,6 +107,7 @@ class Lane:
 
     Attributes:
         line: Those who wait for room in the stream.
+        losses: How often it was found that the server had lost messages that it had acknowledged.
     """
 
     def __init__(
@@ -83,6 +121,11 @@ class Lane:
         self._number = 1
         self._waiting: deque[_Batch] = deque()
         self._busy = False
+        self._resting = False
+        self._on_its_way: _Batch | None = None
+        self._acknowledged = 0
+        self._heard_at = 0.0
+        self.losses = 0
         self.line = WaitingLine()
 
     async def send(self, form: Form, size: int, *values: Argument) -> tuple[Any, int]:
@@ -98,18 +141,10 @@ class Lane:
         """
         waiting = self._waiting
         batch = waiting[-1] if waiting else None
-        if (
-            batch is None
-            or batch.count >= MOST_MESSAGES
-            or batch.size >= MOST_BYTES
-            or (batch.form is not form and batch.form != form)
-        ):
+        if batch is None or not batch.takes(form):
             batch = _Batch(form)
             waiting.append(batch)
-        place = batch.count
-        batch.values.extend(values)
-        batch.count += 1
-        batch.size += size
+        place = batch.add(size, values)
         if not self._busy:
             self._busy = True
             self._tasks.start_soon(self._drain)
@@ -120,34 +155,77 @@ class Lane:
             raise batch.error
         return batch.reply, place
 
+    def rest(self) -> None:
+        """Give the connection up, if there is one; the next message makes another."""
+        self._resting = True
+        if self._own is not None and not self._busy:
+            self._own.invalidate("done with it")
+            self._own = None
+
     async def _drain(self) -> None:
+        self._resting = False
         try:
             while self._waiting:
                 await self._send(self._waiting.popleft())
         finally:
             self._busy = False
+            if self._resting:
+                self.rest()
 
     async def _send(self, batch: _Batch) -> None:
-        form = batch.form
-        keys = (form.keys[0], self._producer, *form.keys[1:])
-        options = (new_id(),) if form.options is None else form.options
-        args = (self._number, REMEMBER, *options, *batch.values)
+        script = batch.form.script
+        keys, args = batch.call(self._producer, self._number)
         self._number += batch.count
+        first = self._number - batch.count
+        self._on_its_way = batch
         try:
             if self._durability is None:
-                batch.reply = await self._link.run(form.script, keys, args)
+                batch.reply = await self._link.run(script, keys, args)
             else:
                 durability = self._durability
                 batch.reply, batch.error = await self._link.retrying(
-                    lambda: self._run_and_wait(form.script, keys, args, durability)
+                    lambda: self._run_and_wait(script, keys, args, durability)
                 )
+            if batch.form.options is None:
+                self._compare(int(batch.reply[1]), self._acknowledged)
+                self._acknowledged = first + batch.count - 1
         except BusError as error:
             batch.error = error
         except BaseException:
             batch.error = BusError("the bus was closed while the message was on its way")
             raise
         finally:
+            self._on_its_way = None
             batch.done.set()
+
+    async def verify(self) -> None:
+        """Count a loss where the server no longer knows what it has acknowledged.
+
+        For streams that are appended to without options (`Appender.append`).
+
+        Raises:
+            BusUnavailable: Redis could not be reached.
+        """
+        if self._on_its_way is not None:
+            # Its reply tells as well, and after it nothing would.
+            await self._on_its_way.done.wait()
+        acknowledged, link = self._acknowledged, self._link
+        if acknowledged:
+            seen = await link.retrying(lambda: link.call("GET", self._producer)) or b"0"
+            number = seen.partition(b" ")[0]
+            self._compare(int(number) if number.isdigit() else 0, acknowledged)
+
+    def _compare(self, number: int, acknowledged: int) -> None:
+        """Compare the last number that the server knows with the last one it has acknowledged.
+
+        They are written together with the messages: where the number is lost, so are these.
+        """
+        now = anyio.current_time()
+        if number < acknowledged and now - self._heard_at < REMEMBER / 2:
+            self.losses += 1
+            if self._acknowledged == acknowledged:
+                self._acknowledged = number
+        self._heard_at = now
 
     async def _run_and_wait(
         self,
@@ -165,6 +243,10 @@ class Lane:
         return reply, await durability.wait(self._link, self._own)
 
 
+#: A stream, and how safe what goes there has to be.
+_Way = tuple[str, Durability | None]
+
+
 class Appender:
     """Appends messages to streams, each once, in the order of the calls.
 
@@ -178,16 +260,25 @@ class Appender:
         self._link = link
         self._tasks = tasks
         self._producer = producer
-        self._lanes: dict[tuple[str, Durability | None], Lane] = {}
+        self._numbers = count(1)
+        # All that somebody uses, and the last ones used by anybody: who writes to ever new streams
+        # does not keep a lane to each.
+        self._lanes: WeakValueDictionary[_Way, Lane] = WeakValueDictionary()
+        self._kept: OrderedDict[_Way, Lane] = OrderedDict()
 
     def lane(self, stream: str, durability: Durability | None = None) -> Lane:
         """The lane to `stream`: one for each durability, each with numbers of its own."""
-        lane = self._lanes.get((stream, durability))
+        way = (stream, durability)
+        lane = self._lanes.get(way)
         if lane is None:
-            number = sum(1 for known, _ in self._lanes if known == stream)
-            producer = f"{stream}:producer:{self._producer}" + (f".{number}" if number else "")
-            lane = Lane(self._link, self._tasks, producer, durability)
-            self._lanes[stream, durability] = lane
+            # One that is made anew begins to count anew, and must not pass for the one before.
+            key = producer_key(stream, f"{self._producer}.{next(self._numbers)}")
+            lane = Lane(self._link, self._tasks, key, durability)
+            self._lanes[way] = lane
+        self._kept[way] = lane
+        self._kept.move_to_end(way)
+        if len(self._kept) > MOST_LANES:
+            self._kept.popitem(last=False)[1].rest()
         return lane
 
     async def append(
@@ -198,6 +289,20 @@ class Appender:
         The id is empty where a retry found that the message had arrived already. For errors see
         `Lane.send`.
         """
-        form = Form(_APPEND, (stream, epoch_key) if epoch_key else (stream,), None)
-        reply, place = await self.lane(stream).send(form, len(message), message)
-        return reply[0].decode(errors="replace"), reply[1 + place].decode()
+        form = append_form(stream, epoch_key)
+        return appended(*await self.lane(stream).send(form, len(message), message))
+
+
+def append_form(stream: str, epoch_key: str | None) -> Form:
+    """The form of messages that are only appended to `stream`."""
+    return Form(_APPEND, (stream, epoch_key) if epoch_key else (stream,), None)
+
+
+def appended(reply: Any, place: int) -> tuple[str, str]:
+    """The stream's epoch, and the id of the message at `place` of a call in `append_form`."""
+    return reply[0].decode(errors="replace"), reply[2 + place].decode()
+
+
+def producer_key(stream: str, producer: str) -> str:
+    """Where `stream` keeps what it has seen of a producer: the same for every form."""
+    return f"{stream}:producer:{producer}"

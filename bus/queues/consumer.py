@@ -1,44 +1,37 @@
 """Consuming a stream as a member of a group: read ahead, reclaim, retry, settle."""
 
-import contextlib
-import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import anyio
-from coredis.connection import BaseConnection
 
 from bus.agents.heartbeat import Beat
-from bus.errors import BusError, ServerFull, ServerRefused, UndecodableMessage
+from bus.arguments import one_of, seconds, seconds_or_none
+from bus.errors import BusError, UndecodableMessage
 from bus.keys import QueueKeys
 from bus.logs.log import message_of
 from bus.messages.envelope import Envelope
 from bus.requests.handling import Cancellations
 from bus.requests.request import answer, answer_error, expired
 from bus.scope import background
-from bus.servers.link import AWAY, backoff
+from bus.servers.link import AWAY
+from bus.telemetry import Destination
+from bus.telemetry.journal import Journal
 
 from .deadletter import read_kills
 from .delivery import Delivery
+from .fetching import TEND, Fetching
 from .membership import Entry, Membership, Start
 from .prefetch import Prefetch
 from .rules import Rules
-from .schedule import fire
 from .settlement import Settlements
 
 if TYPE_CHECKING:
     from bus.bus import Bus
 
 T = TypeVar("T")
-log = logging.getLogger("argentbus.queue")
-
-#: Seconds for which one read waits at the server.
-BLOCK: Final = 2.0
-
-#: Most seconds between two looks for retries that are due and consumers that are gone.
-TEND: Final = 0.5
-
+log = Journal("argentbus.queue")
 
 #: Seconds that noting the start of a delivery may take, before it is tried again.
 _NOTING: Final = 2.0
@@ -53,11 +46,27 @@ class Consumer(Generic[T]):
 
     Args:
         decode: From envelope to body; raises `UndecodableMessage`.
+        source: What telemetry calls the queue.
         prefetch: Most deliveries read ahead of the handler. 0: one is read when it is asked for, so
             that none waits here while another consumer is idle.
         ttl: Seconds without a heartbeat after which the consumer counts as dead.
         handler_timeout: Seconds after which the block of a delivery is cancelled, or None.
         start: Where the group starts if it does not exist yet.
+
+    Attributes:
+        name: Its name in the group, `<bus instance>.<number>`.
+        cancellations, settlements: Its parts, for deliveries: requests that nobody waits for any
+            more, what is settled.
+
+    Example:
+        reviews = bus.queue("reviews", Review)
+        await reviews.put(Review("parser.py"))
+        consumer: Consumer[Review]
+        async with reviews.consume("reviewers", prefetch=0, ttl=10) as consumer:
+            async for delivery in consumer:
+                async with delivery:
+                    print(delivery.body.path)  #> parser.py
+                await consumer.stop()  # ends the iteration
     """
 
     def __init__(
@@ -67,6 +76,7 @@ class Consumer(Generic[T]):
         group: str,
         decode: Callable[[Envelope], T],
         *,
+        source: Destination,
         sender: str,
         rules: Rules,
         prefetch: int,
@@ -74,9 +84,13 @@ class Consumer(Generic[T]):
         handler_timeout: float | None = None,
         start: Start = "beginning",
     ) -> None:
-        if ttl <= 0 or (handler_timeout is not None and handler_timeout <= 0):
-            raise ValueError("ttl and handler_timeout must be above 0")
+        seconds("ttl", ttl, least=0.001)
+        seconds_or_none("handler_timeout", handler_timeout, least=0.001)
+        one_of("start", start, ("beginning", "end"))
         self._bus = bus
+        self.telemetry: Final = bus.telemetry
+        self.source: Final = source
+        self.group: Final = group
         self._keys = keys
         self._group = group.encode()
         self._decode = decode
@@ -87,14 +101,21 @@ class Consumer(Generic[T]):
         self.name: Final = bus.new_consumer_name()
         self.handler_timeout: Final = handler_timeout
         self._membership = Membership(bus.link, keys, group, self.name, ttl=ttl, start=start)
-        self._fetching = anyio.CancelScope()
-        self._fetched = anyio.Event()
-        self._lapsed = False
-        self._full = False
         self.cancellations = Cancellations(bus, keys.stream)
         self.settlements = Settlements(
-            bus.link, keys, group, self.name, rules.max_deliveries, self._prefetch.held
+            bus.link, keys, group, self.name, rules.max_deliveries, self._prefetch.held, source
         )
+        self._fetching = Fetching(
+            bus, keys, source, self._membership, self._prefetch, self.settlements, ttl=ttl
+        )
+
+    @property
+    def put_off(self) -> int:
+        """How many of its deliveries are dealt with, and not settled because Redis refuses that.
+
+        It is tried again until Redis does not, after 0.1 to 30 s; they go to nobody else meanwhile.
+        """
+        return self.settlements.put_off
 
     # the caller's side
 
@@ -122,7 +143,12 @@ class Consumer(Generic[T]):
                     try:
                         started = await self._membership.started(entry.id)
                     except AWAY as error:
-                        log.debug("a delivery of %s has to wait: %r", self._keys.stream, error)
+                        log.debug(
+                            "a delivery has to wait",
+                            queue=self.source.name,
+                            entry=entry.id,
+                            error=error,
+                        )
                 if started is None:
                     await anyio.sleep(TEND)
         finally:
@@ -139,7 +165,13 @@ class Consumer(Generic[T]):
         if entry.kills and len(read_kills(entry.kills)) >= self._rules.max_kills:
             named = ", ".join(map(str, read_kills(entry.kills)))
             reason = f"these consumers died with it, one after another: {named}"
-            log.error("buried entry %s of %s: %s", entry.id, self._keys.stream, reason)
+            log.error(
+                "a message was buried unhandled",
+                queue=self.source.name,
+                entry=entry.id,
+                attempt=entry.attempt,
+                reason=reason,
+            )
             self.settlements.bury_later(entry.id, entry.attempt - 1, reason, kills=entry.kills)
             return None
         raw = message_of(entry.fields)
@@ -149,7 +181,13 @@ class Consumer(Generic[T]):
             envelope = self._bus.unwrap(self._keys.stream, raw)
             body = self._decode(envelope)
         except UndecodableMessage as error:
-            log.warning("buried entry %s of %s: %s", entry.id, self._keys.stream, error)
+            log.warning(
+                "a message was buried unhandled",
+                queue=self.source.name,
+                entry=entry.id,
+                attempt=entry.attempt,
+                error=error,
+            )
             self.settlements.bury_later(
                 entry.id, entry.attempt, str(error), kills=entry.kills, refused=True
             )
@@ -172,33 +210,30 @@ class Consumer(Generic[T]):
         """Reply to a request with an error."""
         await answer_error(self._bus, request, self._sender, error)
 
-    async def failed(self, delivery: Delivery[T], envelope: Envelope, error: Exception) -> None:
-        """Deal with a handler that raised: tell who waits, or have it tried again."""
+    async def failed(self, delivery: Delivery[T], envelope: Envelope, error: Exception) -> str:
+        """Deal with a handler that raised: tell who waits, or have it tried again.
+
+        Returns:
+            The outcome, as telemetry has it.
+        """
         reason = f"{error.__class__.__name__}: {error}"
-        log.warning("handling %r failed: %s", delivery, reason, exc_info=error)
+        log.warning("a handler failed", **delivery.facts, error=error, exc_info=error)
         if envelope.reply_to is not None:
             # Whoever asked is told, and decides; a retry would answer nobody.
             self.settlements.ack_later(delivery.entry_id)
             try:
                 await self.answer_error(envelope, error)
             except BusError as unsent:
-                log.warning("the error was not sent to %s: %s", delivery.sender, unsent)
-        else:
-            self.settlements.retry_later(delivery, None, reason)
+                log.warning("the error was not sent to who asked", **delivery.facts, error=unsent)
+            return "failed"
+        return self.settlements.retry_later(delivery, None, reason)
 
     async def stop(self) -> None:
         """Take no more deliveries, and hand those that were read ahead back at once.
 
         Those in the hands of handlers are still to be settled; the consumer lives on for them.
         """
-        self._fetching.cancel()
-        await self._fetched.wait()
-        self._prefetch.drop()
-        self._prefetch.close()
-        try:
-            await self._give_back_unheld(self._prefetch.held)
-        except BusError as error:
-            log.warning("%s could not hand deliveries back yet: %s", self.name, error)
+        await self._fetching.stop()
 
     async def keep_alive(self) -> None:
         """Beat and settle, where the tasks that otherwise do were cancelled with the caller."""
@@ -206,9 +241,9 @@ class Consumer(Generic[T]):
         async def beat() -> None:
             while True:
                 try:
-                    await self._beat()
+                    await self._fetching.beat()
                 except (*AWAY, BusError) as error:
-                    log.debug("heartbeat failed: %r", error)
+                    log.debug("a heartbeat failed", error=error)
                 await anyio.sleep(self._ttl / 3)
 
         async with anyio.create_task_group() as tasks:
@@ -221,12 +256,13 @@ class Consumer(Generic[T]):
     async def consuming(self) -> "AsyncGenerator[Consumer[T]]":
         """Be a member of the group until the context ends; then hand back what is unhandled."""
         await self._membership.enter()
-        beat = Beat(self._ttl / 3, self._beat)
+        beat = Beat(self._ttl / 3, self._fetching.beat)
         consumers = self._keys.consumers(self._membership.group)
         await self._bus.holdings.add_consumer(self.name, consumers)
         self._bus.pump.add(beat)
+        self._bus.reaper.wake()  # what the dead hold of the queue is to come here
         try:
-            async with background(self._fetch, self.settlements.run):
+            async with background(self._fetching.run, self.settlements.run):
                 yield self
         finally:
             self._bus.pump.remove(beat)
@@ -237,119 +273,15 @@ class Consumer(Generic[T]):
 
     async def _close(self) -> None:
         try:
-            await self.settlements.flush()
-            await self._give_back_unheld(set())
+            await self.settlements.flush(all=True)
+            await self._fetching.give_back_unheld(set())
             await self.settlements.trim()
             await self._membership.leave()
         except (*AWAY, BusError) as error:
             log.warning(
-                "%s could not hand back its deliveries of %s (%s): they go to others in %g s",
-                self.name,
-                self._keys.stream,
-                error,
-                self._ttl,
+                "deliveries could not be handed back: they go to others within the TTL",
+                queue=self.source.name,
+                consumer=self.name,
+                seconds=self._ttl,
+                error=error,
             )
-
-    async def _beat(self) -> None:
-        alive = await self._membership.beat()
-        self._lapsed = self._lapsed or (not alive and bool(self._prefetch.entries))
-
-    async def _fetch(self) -> None:
-        try:
-            with self._fetching:
-                async with background(self._read, self._tend):
-                    await anyio.sleep_forever()
-        finally:
-            self._fetched.set()
-
-    async def _read(self) -> None:
-        delays = backoff()
-        while True:
-            try:
-                async with self._bus.link.dedicated(self._keys.stream) as connection:
-                    # A reply that was lost with a connection left entries that nobody holds.
-                    await self._give_back_unheld(self._prefetch.held)
-                    while True:
-                        await self._prefetch.need()
-                        await self._read_once(connection)
-                        delays = backoff()
-            except AWAY as error:
-                log.debug("reading %s interrupted: %r", self._keys.stream, error)
-                await anyio.sleep(next(delays))
-            except ServerRefused as error:
-                await self._membership.heal(error)
-
-    async def _read_once(self, connection: BaseConnection) -> None:
-        result = await self._bus.link.ask(
-            connection,
-            b"XREADGROUP",
-            b"GROUP",
-            self._group,
-            self.name,
-            b"COUNT",
-            max(1, self._prefetch.room),
-            b"BLOCK",
-            int(BLOCK * 1000),
-            b"STREAMS",
-            self._keys.stream,
-            b">",
-            timeout=BLOCK + self._bus.link.reply_timeout,
-            blocking=True,
-        )
-        if result:
-            rows = result.values() if isinstance(result, dict) else [pair[1] for pair in result]
-            for entries in rows:
-                self._prefetch.receive(Entry(entry[0].decode(), entry[1]) for entry in entries)
-
-    async def _tend(self) -> None:
-        while True:
-            wait = TEND
-            try:
-                wait = await self._tend_once()
-            except AWAY as error:
-                log.debug("tending %s interrupted: %r", self._keys.stream, error)
-            except ServerFull as error:
-                await self._make_room(error)
-            except ServerRefused as error:
-                await self._membership.heal(error)
-            await anyio.sleep(wait)
-
-    async def _make_room(self, error: ServerFull) -> None:
-        """Drop what is done with: while there is no room, nothing else of tending can be done."""
-        if not self._full:
-            log.warning("retries and delays in %s have to wait: %s", self._keys.stream, error)
-        self._full = True
-        with contextlib.suppress(*AWAY):
-            await self.settlements.trim()
-
-    async def _tend_once(self) -> float:
-        """Take over what is due; return the seconds until the next look."""
-        if self._lapsed:
-            await self._start_over()
-        tended = await self._membership.tend(self._prefetch.room)
-        if tended.claimed:
-            self._prefetch.receive(tended.claimed)
-        for due in tended.schedules:
-            await fire(self._bus.link, self._keys, due)
-        self._full = False
-        await self.settlements.trim()
-        return TEND if tended.due_in is None else min(TEND, max(0.01, tended.due_in))
-
-    async def _start_over(self) -> None:
-        """Forget what was read ahead: while this process was suspended, it counted as dead."""
-        self._lapsed = False
-        stale = self._prefetch.drop()
-        log.warning(
-            "%s was without heartbeat for over %g s: gave %d deliveries of %s back",
-            self.name,
-            self._ttl,
-            len(stale),
-            self._keys.stream,
-        )
-        await self.settlements.give_back(stale, handled=False)
-
-    async def _give_back_unheld(self, held: set[str]) -> None:
-        """Return to the group what is pending here and not in `held`."""
-        pending = await self._membership.pending()
-        lost = [entry_id for entry_id in pending if entry_id not in held]
-        await self.settlements.give_back(lost, handled=False)

@@ -1,17 +1,18 @@
 """Dead letters: messages that could not be handled, kept with the reason until somebody decides."""
 
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
+from bus.arguments import whole
 from bus.errors import InvalidName
 from bus.keys import QueueKeys
 from bus.messages.codec import decode_body
 from bus.messages.envelope import Envelope, unwrap
 from bus.servers.link import Link
+from bus.servers.reader import check_entry_id
 from bus.servers.script import Script
 
 T = TypeVar("T")
@@ -21,8 +22,6 @@ _REPLAY: Final = Script("queues/replay", "queues/entries")
 #: Dead letters that one call moves or lists.
 _PAGE: Final = 100
 
-_ID: Final = re.compile(r"\d{1,20}-\d{1,20}\Z", re.ASCII)
-
 
 class Kill(NamedTuple):
     """The death of a consumer that had a message.
@@ -30,6 +29,8 @@ class Kill(NamedTuple):
     Attributes:
         consumer: Its name, `<bus instance>.<number>`.
         at: When it was taken for dead, by the server's clock.
+
+    Example: See `DeadLetter`.
     """
 
     consumer: str
@@ -62,6 +63,17 @@ class DeadLetter(msgspec.Struct, frozen=True):
         message: The encoded envelope, or whatever bytes stood there.
         kills: The consumers that died with it, and when.
         key: Under which it was put, or None.
+
+    Example:
+        reviews = bus.queue("reviews", Review)
+        await reviews.put(Review("parser.py"))
+        async with reviews.consume("reviewers") as deliveries:
+            await (await anext(deliveries)).reject("it has no tests")
+        letter: DeadLetter = (await reviews.dead_letters())[0]
+        envelope: Envelope = letter.envelope()
+        kills: tuple[Kill, ...] = letter.kills  # the consumers that died with it
+        print(letter.body(Review).path, letter.reason, kills)  #> parser.py it has no tests ()
+        await reviews.replay(letter.id)
     """
 
     id: str
@@ -122,6 +134,7 @@ class DeadLetters:
 
     async def page(self, *, limit: int, after: str = "-", until: str = "+") -> list[DeadLetter]:
         """Up to `limit` letters behind the id `after`, the oldest first."""
+        whole("limit", limit, least=1)
         start = after if after == "-" else f"({_checked(after)}"
         rows = await self._link.retrying(
             lambda: self._link.call("XRANGE", self._keys.dead, start, until, "COUNT", limit)
@@ -174,8 +187,7 @@ def _pages(dead_ids: Sequence[str]) -> list[list[str]]:
 
 
 def _checked(dead_id: str) -> str:
-    if not _ID.match(dead_id):
-        raise InvalidName(
-            f"{ascii(dead_id)[:60]} is not a dead letter's id such as 1700000000000-0"
-        )
-    return dead_id
+    try:
+        return check_entry_id("the id of a dead letter", dead_id)
+    except ValueError as error:
+        raise InvalidName(str(error)) from None

@@ -1,15 +1,17 @@
 """A delivery: one message in the hands of one consumer, to be settled once."""
 
-import logging
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import anyio
 
+from bus.arguments import seconds_or_none, text
 from bus.errors import BusError
 from bus.messages.envelope import Envelope
 from bus.requests.handling import Handling
+from bus.telemetry import Processing
+from bus.telemetry.journal import Journal
 
 from .deadletter import Kill, read_kills
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from .consumer import Consumer
 
 T = TypeVar("T")
-log = logging.getLogger("argentbus.queue")
+log = Journal("argentbus.queue")
 
 
 class Delivery(Generic[T]):
@@ -40,18 +42,32 @@ class Delivery(Generic[T]):
         attempt: 1 for the first delivery.
         evidence: The deaths as they are written in Redis; `kills` has them readably.
         deadline: Seconds since the epoch after which the sender no longer waits, or None.
+        processing: Its handling, as telemetry is told of it.
+
+    Example:
+        reviews = bus.queue("reviews", Review)
+        await reviews.put(Review("parser.py"))
+        async with reviews.consume("reviewers") as deliveries:
+            delivery: Delivery[Review] = await anext(deliveries)
+            await delivery.nack(delay=0.1)  # again in 0.1 s, wherever a consumer is free
+            again = await anext(deliveries)
+            print(again.attempt, again.id == delivery.id)  #> 2 True
+            await again.reject("it has no tests")  # a dead letter
     """
 
     __slots__ = (
+        "_active",
         "_consumer",
         "_envelope",
         "_handling",
         "_scope",
         "_settled",
+        "_timed_out",
         "attempt",
         "body",
         "entry_id",
         "evidence",
+        "processing",
     )
 
     def __init__(
@@ -65,13 +81,16 @@ class Delivery(Generic[T]):
     ) -> None:
         self._consumer = consumer
         self._envelope = envelope
-        self._settled = False
+        self._settled: str | None = None
         self.body = body
         self.entry_id = entry_id
         self.attempt = attempt
         self.evidence = evidence
         self._handling: Handling | None = None
         self._scope: anyio.CancelScope | None = None
+        self._timed_out = False
+        self._active: Any = None
+        self.processing: Processing | None = None
 
     @property
     def id(self) -> str:
@@ -94,6 +113,11 @@ class Delivery(Generic[T]):
         return self._envelope.deadline
 
     @property
+    def trace(self) -> str | None:
+        """W3C traceparent of the span that the message was sent in, as the sender wrote it."""
+        return self._envelope.trace
+
+    @property
     def is_request(self) -> bool:
         """Whether the sender waits for a `reply`."""
         return self._envelope.reply_to is not None
@@ -111,6 +135,21 @@ class Delivery(Generic[T]):
         """What counts against `max_deliveries` if this attempt fails: deaths do not."""
         return self.attempt - len(self.kills)
 
+    @property
+    def settled(self) -> bool:
+        """Whether it was acknowledged, sent back or buried, or is about to be."""
+        return bool(self._settled)
+
+    @property
+    def limited(self) -> bool:
+        """Whether its block is cancelled where it takes longer than the handler timeout."""
+        return self._consumer.handler_timeout is not None
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether its block took longer than the handler timeout, and was cancelled."""
+        return self._timed_out or (self._scope is not None and self._scope.cancel_called)
+
     def __repr__(self) -> str:
         return (
             f"<Delivery {self.type} {self.id} from {self.sender}, attempt {self.attempt}"
@@ -123,9 +162,10 @@ class Delivery(Generic[T]):
         Raises:
             BusError: the delivery is settled already.
             DeliveryLost: in a queue that keeps an order, another consumer has it by now.
-            BusUnavailable: Redis could not be reached; it goes on being tried.
+            BusUnavailable, ServerRefused: Redis could not be reached, or refused; it goes on being
+                tried, and stays this consumer's meanwhile.
         """
-        self._settle()
+        self._settle("ack")
         await self._consumer.settlements.ack(self.entry_id)
 
     async def nack(self, delay: float | None = None) -> None:
@@ -136,8 +176,10 @@ class Delivery(Generic[T]):
 
         Raises:
             BusError: the delivery is settled already.
+            BusUnavailable, ServerRefused: as for `ack`.
         """
-        self._settle()
+        seconds_or_none("delay", delay)
+        self._settle("nack")
         await self._consumer.settlements.retry(self, delay, "nacked")
 
     async def reject(self, reason: str) -> None:
@@ -145,8 +187,10 @@ class Delivery(Generic[T]):
 
         Raises:
             BusError: the delivery is settled already.
+            BusUnavailable, ServerRefused: as for `ack`.
         """
-        self._settle()
+        text("reason", reason)
+        self._settle("dead_letter")
         await self._consumer.settlements.bury(self, reason)
 
     async def reply(self, body: object) -> None:
@@ -176,10 +220,12 @@ class Delivery(Generic[T]):
             try:
                 self._handling = await self._consumer.cancellations.handling(self._envelope)
             except BaseException:
-                self._settled = True
+                self._settled = "returned"
                 self._consumer.settlements.return_later(self.entry_id)
                 raise
             self._handling.enter()
+        if self._consumer.telemetry.tells:
+            self._active = self.begin().activate()
         timeout = self._consumer.handler_timeout
         if timeout is not None:
             self._scope = anyio.CancelScope(deadline=anyio.current_time() + timeout)
@@ -199,28 +245,42 @@ class Delivery(Generic[T]):
         given_up = self._leave_handling(None if timed_out else exc, traceback)
         if self._settled:
             if timed_out:
-                log.warning("%r was cancelled: %s", self, exc)
+                log.warning(
+                    "a handler that had settled its message was cancelled", **self.facts, error=exc
+                )
+            self._end(None if given_up else exc)
             return timed_out or given_up
-        self._settled = True
+        self._settled = "ack"
         if given_up:
             settlements.ack_later(self.entry_id)
+            self._settled = "abandoned"
+            self._end()
             return True
         if exc is None:
             settlements.ack_later(self.entry_id)
+            self._end()
             return False
         if not isinstance(exc, Exception):
             # Cancelled: the message goes back at once, for whoever is still at work.
             settlements.return_later(self.entry_id)
+            self._settled = "returned"
+            self._end(exc)
             return False
-        await self._consumer.failed(self, self._envelope, exc)
+        self._settled = "failed"
+        try:
+            self._settled = await self._consumer.failed(self, self._envelope, exc)
+        finally:
+            self._end(exc)
         return True
 
     def _leave_scope(self, exc: BaseException | None, traceback: TracebackType | None) -> bool:
         """Return whether the handler took too long."""
         if self._scope is None:
             return False
-        self._scope.__exit__(None if exc is None else exc.__class__, exc, traceback)
-        return self._scope.cancelled_caught
+        scope, self._scope = self._scope, None
+        scope.__exit__(None if exc is None else exc.__class__, exc, traceback)
+        self._timed_out = scope.cancelled_caught
+        return self._timed_out
 
     def _leave_handling(self, exc: BaseException | None, traceback: TracebackType | None) -> bool:
         """Return whether the handler was cancelled because nobody waits for its reply."""
@@ -228,7 +288,40 @@ class Delivery(Generic[T]):
             return False
         return self._handling.exit(None if exc is None else exc.__class__, exc, traceback)
 
-    def _settle(self) -> None:
+    # telling of it
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What logs say of it."""
+        return {
+            "queue": self._consumer.source.name,
+            "type": self.type,
+            "delivery": self.id,
+            "sender": self.sender,
+            "attempt": self.attempt,
+        }
+
+    def begin(self) -> Processing:
+        """Tell telemetry that a handler has it from now on."""
+        if self.processing is None:
+            consumer = self._consumer
+            self.processing = consumer.telemetry.processing(
+                consumer.source, consumer.group, self._envelope, self.attempt
+            )
+        return self.processing
+
+    def _end(self, error: BaseException | None = None) -> None:
+        """Tell telemetry that the handler is done with it."""
+        processing = self.processing
+        if processing is not None:
+            if self._active is not None:
+                processing.deactivate(self._active)
+            processing.end(self._settled or "ack", error)
+
+    def _settle(self, outcome: str) -> None:
         if self._settled:
             raise BusError(f"{self!r} was settled before: ack, nack or reject it once")
-        self._settled = True
+        self._settled = outcome
+        if self.processing is None:
+            # Without the block there is no handler to tell of.
+            self._consumer.telemetry.consumed(self._consumer.source, self._consumer.group)

@@ -5,6 +5,7 @@ from typing import Any, Final
 import msgspec
 from coredis.connection import BaseConnection
 
+from bus.arguments import seconds, whole
 from bus.errors import NotDurable, ServerRefused, UnsupportedServer
 from bus.servers.link import Link
 
@@ -24,6 +25,17 @@ class Durability(msgspec.Struct, frozen=True, kw_only=True):
         fsynced: Whether the server must have it in its append-only file, on disk.
         replicas: How many replicas must have it: in memory, or on disk where `fsynced`.
         timeout: Seconds to wait for that, once the message is in the stream.
+
+    Example:
+        reviews = bus.queue("reviews", Review)
+        safest: Durability = replicated(1, fsynced=True, timeout=0.1)  # on a replica's disk, too
+        try:
+            await reviews.put(Review("lexer.py"), durability=FSYNCED)  # on the server's disk by now
+            await reviews.put(Review("parser.py"), durability=safest)
+        except UnsupportedServer:  # older than Redis 7.2: it was not put
+            await reviews.put(Review("parser.py"))
+        except NotDurable as error:  # it is in the queue all the same: do not put it again
+            print(error.fsynced, error.replicas)  #> True 0
     """
 
     fsynced: bool = False
@@ -31,8 +43,8 @@ class Durability(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float = 5.0
 
     def __post_init__(self) -> None:
-        if self.replicas < 0 or self.timeout <= 0 or not (self.fsynced or self.replicas):
-            raise ValueError("a durability is `fsynced`, or at least 1 replica; timeout above 0")
+        whole("replicas", self.replicas, least=0 if self.fsynced else 1, most=1000)
+        seconds("timeout", self.timeout, least=0.001)
 
     def check(self, link: Link) -> None:
         """Raise `UnsupportedServer` where the server cannot be asked for this."""
@@ -76,6 +88,7 @@ class Durability(msgspec.Struct, frozen=True, kw_only=True):
 
 
 #: The server has fsynced its append-only file (WAITAOF 1 0; Redis 7.2 or newer).
+#: Example: See `Durability`.
 FSYNCED: Final = Durability(fsynced=True)
 
 
@@ -84,5 +97,7 @@ def replicated(replicas: int, *, fsynced: bool = False, timeout: float = 5.0) ->
 
     Args:
         timeout: Seconds to wait for them, once the message is in the stream.
+
+    Example: See `Durability`.
     """
     return Durability(fsynced=fsynced, replicas=replicas, timeout=timeout)

@@ -3,10 +3,11 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from bus.errors import MessageTooLarge, QueueFull
-from bus.keys import QueueKeys, check_name
-from bus.servers.script import Argument, Script
+from bus.arguments import instance, seconds
+from bus.keys import QueueKeys
+from bus.servers.script import Argument
 
+from .admission import Admission
 from .appender import Form, Lane
 from .bounds import FULL
 from .durability import Durability
@@ -15,34 +16,35 @@ from .rules import Rules
 if TYPE_CHECKING:
     from bus.bus import Bus
 
-_PUT: Final = Script("queues/put", "queues/entries")
-
-#: Seconds for which a queue remembers a dedupe id.
-DEDUPE_TTL: Final = 86_400.0
+#: Seconds: ten years.
+MOST_DELAY: Final = 315_360_000.0
 
 
 class Inlet:
-    """Puts messages into the queue `name`. See `Queue.put` for what each put is and raises."""
+    """Puts messages into the queue `name`. See `Queue.put` for what each put is and raises.
+
+    Attributes:
+        admission: What the queue asks of them.
+        stream: Key of the queue's stream.
+    """
 
     def __init__(self, bus: "Bus", name: str, keys: QueueKeys, rules: Rules) -> None:
+        self.admission: Final = Admission(name, keys, rules)
+        self.stream: Final = keys.stream
         self._bus = bus
-        self._name = name
-        self._keys = keys
-        self._rules = rules
-        # Messages with nothing but themselves travel as one value, others as five.
-        self._plain = self._form(1)
-        self._special = self._form(5)
+        self._bounded = rules.bounded
         self._lane: Lane | None = None
 
     async def put(self, message: bytes, durability: Durability | None) -> None:
         """Put a message with nothing but itself."""
-        if durability is not None or self._rules.bounded:
-            await self._send(self._plain, message, (message,), durability)
+        plain = self.admission.plain
+        if durability is not None or self._bounded:
+            await self.send(plain, message, (message,), durability)
             return
         # The hot path: each call on it is one more to go through at every resumption.
         self._bus.check_size(message)
         lane = self._lane or self._open_lane()
-        await lane.send(self._plain, len(message), message)
+        await lane.send(plain, len(message), message)
 
     async def put_specially(
         self,
@@ -59,23 +61,12 @@ class Inlet:
         Args:
             due: See `due_at`.
         """
-        if dedupe is not None:
-            check_name("dedupe id", dedupe)
-        if key is not None:
-            self.check_key(key)
-        values = (message, message_id, dedupe or "", due, key or "")
-        standing = await self._send(self._special, message, values, durability)
+        admission = self.admission
+        values = admission.values(message, message_id, key=key, dedupe=dedupe, due=due)
+        standing = await self.send(admission.special, message, values, durability)
         return standing.decode() or message_id
 
-    def check_key(self, key: str) -> None:
-        """Raise where `key` cannot be a key, or the queue has none."""
-        if not self._rules.ordered:
-            raise ValueError(
-                f"queue {self._name} keeps no order: open it with ordered=True to use keys"
-            )
-        check_name("key", key)
-
-    async def _send(
+    async def send(
         self,
         form: Form,
         message: bytes,
@@ -86,11 +77,12 @@ class Inlet:
         self._bus.check_size(message)
         size = len(message)
         if durability is not None:
+            instance("durability", durability, Durability)
             durability.check(self._bus.link)
-            lane = self._bus.appender.lane(self._keys.stream, durability)
+            lane = self._bus.appender.lane(self.stream, durability)
         else:
             lane = self._lane or self._open_lane()
-        if self._rules.bounded:
+        if self._bounded:
             return await self._send_bounded(lane, form, values, size)
         reply, place = await lane.send(form, size, *values)
         return reply[place] if reply else b""
@@ -98,39 +90,21 @@ class Inlet:
     async def _send_bounded(
         self, lane: Lane, form: Form, values: tuple[Argument, ...], size: int
     ) -> bytes:
-        rules = self._rules
-        if rules.max_bytes is not None and size > rules.max_bytes:
-            raise MessageTooLarge(
-                f"a message of {size:,} bytes never fits into queue {self._name}, which holds "
-                f"{rules.max_bytes:,}"
-            )
+        self.admission.check_fits(size)
 
         async def attempt() -> bytes:
             reply, place = await lane.send(form, size, *values)
             return bytes(reply[place])
 
-        if rules.when_full == "wait":
+        if self.admission.rules.when_full == "wait":
             return await lane.line.until_room(attempt)
         result = await attempt()
         if result == FULL:
-            raise QueueFull(
-                f"queue {self._name} is full (max_length={rules.max_length}, "
-                f"max_bytes={rules.max_bytes}): put it later, add consumers, or wait for room "
-                "(when_full='wait')"
-            )
+            raise self.admission.full()
         return result
 
-    def _form(self, values: int) -> Form:
-        keys, rules = self._keys, self._rules
-        most = (rules.max_length or 0, rules.max_bytes or 0)
-        return Form(
-            _PUT,
-            (keys.stream, keys.delayed, keys.counts, keys.lanes),
-            (keys.lane, keys.dedupe, int(DEDUPE_TTL * 1000), *most, values),
-        )
-
     def _open_lane(self) -> Lane:
-        self._lane = self._bus.appender.lane(self._keys.stream)
+        self._lane = self._bus.appender.lane(self.stream)
         return self._lane
 
 
@@ -138,12 +112,15 @@ def due_at(delay: float, at: datetime | None) -> str:
     """When a message is due, as `lua/put.lua` takes it.
 
     Raises:
-        ValueError: both are given, or `at` has no time zone.
+        ValueError: both are given, the delay is negative or longer than ten years, or `at` has no
+            time zone.
+        TypeError: one is of another type.
     """
+    seconds("delay", delay, most=MOST_DELAY)
     if at is None:
         return f"+{int(delay * 1000)}" if delay > 0 else ""
     if delay:
         raise ValueError("say when it is due once: with `delay`, or with `at`")
-    if at.utcoffset() is None:
+    if instance("at", at, datetime).utcoffset() is None:
         raise ValueError(f"{at!r} has no time zone: `datetime.now(timezone.utc)` has one")
     return str(int(at.timestamp() * 1000))

@@ -1,6 +1,5 @@
 """A consumer's membership in its group: its heartbeat, and its share of a queue's upkeep."""
 
-import logging
 from functools import partial
 from typing import Any, Final, Literal, NamedTuple
 
@@ -8,12 +7,14 @@ import anyio
 import msgspec
 
 from bus.agents.heartbeat import GAP, GRACE
-from bus.errors import ServerFull, ServerRefused
+from bus.errors import ServerFull, ServerRefused, WrongType
 from bus.keys import QueueKeys
+from bus.keytypes import type_of
 from bus.servers.link import Link
 from bus.servers.script import Script
+from bus.telemetry.journal import Journal
 
-log = logging.getLogger("argentbus.queue")
+log = Journal("argentbus.queue")
 
 _ALIVE: Final = Script("queues/alive")
 _TEND: Final = Script("queues/tend", "queues/entries")
@@ -66,11 +67,17 @@ class Tended(NamedTuple):
 
     Attributes:
         due_in: Seconds until something is due, or None.
+        garbled: What was no entry id where one belongs, and was passed over.
+        wrong: Keys that are of another type than ours, and were left alone.
+        reclaimed: How many of those claimed are of consumers that died.
     """
 
     claimed: list[Entry]
     due_in: float | None
     schedules: list[DueSchedule]
+    garbled: list[bytes]
+    wrong: list[WrongType]
+    reclaimed: int
 
 
 class Membership:
@@ -87,7 +94,7 @@ class Membership:
         self._link = link
         self._keys = keys
         self.group: Final = group
-        self._consumer = consumer
+        self.consumer: Final = consumer
         self._ttl = ttl
         self._start = start
 
@@ -126,7 +133,7 @@ class Membership:
 
     async def leave(self) -> None:
         """Stop being one: another member removes what is left of it."""
-        await self._link.call("ZREM", self._keys.consumers(self.group), self._consumer)
+        await self._link.call("ZREM", self._keys.consumers(self.group), self.consumer)
 
     async def heal(self, error: ServerRefused) -> None:
         """Make the group again where `error` says that it is gone; wait where Redis is full.
@@ -135,7 +142,9 @@ class Membership:
         """
         if isinstance(error, ServerFull):
             # Consuming is what makes room: stay, and go on once there is some.
-            log.warning("%s waits: %s", self._keys.stream, error)
+            log.warning(
+                "a consumer waits for room", stream=self._keys.stream, group=self.group, error=error
+            )
             await anyio.sleep(FULL)
             return
         # The driver takes the code off where it knows it, so that only the words are left.
@@ -145,16 +154,16 @@ class Membership:
         # From the beginning, wherever it started: what was put since the loss was not delivered.
         if await self.ensure_group():
             log.error(
-                "%s or its group %s was gone (flushed, deleted or evicted): made again; "
+                "a queue or its group was gone (flushed, deleted or evicted): made again; "
                 "what it held is lost",
-                self._keys.stream,
-                self.group,
+                stream=self._keys.stream,
+                group=self.group,
             )
 
     async def beat(self) -> bool:
         """Send a heartbeat; return whether the consumer counted as alive until now."""
         alive = await self._link.run_once(
-            _ALIVE, [self._keys.consumers(self.group)], [self._consumer, int(self._ttl * 1000)]
+            _ALIVE, [self._keys.consumers(self.group)], [self.consumer, int(self._ttl * 1000)]
         )
         return bool(alive)
 
@@ -165,13 +174,13 @@ class Membership:
             Whether it is still this consumer's.
         """
         keys = [self._keys.stream, self._keys.kills(self.group)]
-        args = [self.group, self._consumer, entry_id]
+        args = [self.group, self.consumer, entry_id]
         return bool(await self._link.run_once(_STARTED, keys, args))
 
     async def tend(self, room: int) -> Tended:
         """Move what is due into the stream; claim up to `room` deliveries that are free to take."""
         keys, group = self._keys, self.group
-        claimed, wait, schedules, now = await self._link.run_once(
+        claimed, wait, schedules, now, garbled, wrong, reclaimed = await self._link.run_once(
             _TEND,
             [
                 keys.stream,
@@ -187,7 +196,7 @@ class Membership:
             ],
             [
                 group,
-                self._consumer,
+                self.consumer,
                 room,
                 int(self._ttl * 1000),
                 int(GAP * 1000),
@@ -202,7 +211,13 @@ class Membership:
             ],
             wait / 1000 if wait >= 0 else None,
             [DueSchedule(name, value, slot, now / 1000) for name, value, slot in schedules],
+            garbled,
+            [self._wrong(key.decode(errors="replace"), found.decode()) for key, found in wrong],
+            reclaimed,
         )
+
+    def _wrong(self, key: str, found: str) -> WrongType:
+        return WrongType(str(self._link.address), key, found, type_of(key) or "key of its own")
 
     async def pending(self) -> list[str]:
         """Ids of the deliveries that the server holds to be this consumer's."""
@@ -218,7 +233,7 @@ class Membership:
                     after,
                     "+",
                     _PAGE,
-                    self._consumer,
+                    self.consumer,
                 )
             )
             ids += [row[0].decode() for row in rows]

@@ -6,6 +6,8 @@ from typing import Final
 
 import anyio
 
+from bus.arguments import whole
+
 from .membership import Entry
 
 
@@ -21,8 +23,7 @@ class Prefetch:
     """
 
     def __init__(self, most: int) -> None:
-        if most < 0:
-            raise ValueError("prefetch must be at least 0")
+        whole("prefetch", most, most=1_000_000)
         self.entries: Final[deque[Entry]] = deque()
         self.held: Final[set[str]] = set()
         self._most = most

@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import anyio
@@ -11,17 +10,17 @@ import anyio
 from bus.keys import QueueKeys, check_name
 from bus.messages.codec import decode_body
 from bus.messages.envelope import Envelope
+from bus.telemetry import Destination
 
-from . import schedule, statistics
+from . import schedule
 from .consumer import Consumer
-from .deadletter import DeadLetter, DeadLetters
 from .durability import Durability
 from .inlet import Inlet, due_at
 from .membership import Start
 from .rules import Rules
 from .schedule import Schedule
-from .statistics import QueueStatistics
-from .worker import Handler, Worker
+from .upkeep import Upkeep
+from .worker import Handler, Worker, check_work
 
 if TYPE_CHECKING:
     from bus.bus import Bus
@@ -29,16 +28,41 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Queue(Generic[T]):
+class Queue(Upkeep, Generic[T]):
     """A named queue of messages of one type. Made by `Bus.queue`.
 
     Each message goes to one consumer of each group, at least once. It leaves the stream when every
     group has acknowledged it or given it up; a group made later begins with what is there then.
 
+    At least once: it is delivered again where its handler failed, its consumer died, or its process
+    was suspended for longer than its TTL; so an effect should bear to be had twice (`Delivery.id`
+    is the same). A put is repeated over a broken connection without doubling the message. Order is
+    that of the puts, but for what is delivered again; where it has to hold, ask for it
+    (`Rules.ordered`).
+
     Args:
         base: Key of its stream.
         decode: From envelope to body; raises `UndecodableMessage`.
         listed: Whether `Bus.queues` is to name it.
+        template: What telemetry calls it, where it is one of many.
+
+    Attributes:
+        name: Of the queue.
+        rules: How often its messages are tried, in what order, how many may wait.
+
+    Raises:
+        BusUnavailable: out of every method: Redis could not be reached for as long as the bus is
+            patient.
+        ServerRefused: out of every method: Redis refused it.
+        InvalidName: a name that is not accepted, of a group, a schedule or a key.
+
+    Example:
+        reviews: Queue[Review] = bus.queue("reviews", Review, max_deliveries=5)
+        await reviews.put(Review("parser.py"), dedupe="pr-17")
+        await reviews.put(Review("parser.py"), dedupe="pr-17")  # within a day: the same one
+        async with reviews.consume("reviewers") as deliveries:
+            async with await anext(deliveries) as delivery:  # acknowledged at its end
+                print(delivery.body.path, delivery.attempt)  #> parser.py 1
     """
 
     def __init__(
@@ -51,15 +75,15 @@ class Queue(Generic[T]):
         sender: str,
         rules: Rules | None = None,
         listed: bool = False,
+        template: str | None = None,
     ) -> None:
-        self.name = name
+        super().__init__(bus, name, QueueKeys(base))
         self.rules: Final = rules or Rules()
-        self._bus = bus
-        self._keys = QueueKeys(base)
+        self.destination: Final = Destination(name, template)
         self._decode = decode
         self._sender = sender
         self._announced = not listed
-        self._dead = DeadLetters(bus.link, self._keys)
+        self._sending = bus.telemetry.sending
         self._inlet = Inlet(bus, name, self._keys, self.rules)
 
     @property
@@ -98,23 +122,28 @@ class Queue(Generic[T]):
             QueueFull: the queue is bounded, has no room, and does not wait; nothing was put.
             NotDurable: it was put, and was not as safe in time as asked for.
             UnsupportedServer: the server is too old for that durability; nothing was put.
-            ValueError: a key in a queue without order, a delay beside `at`, or an `at` without a
-                time zone.
+            ValueError: a key in a queue without order, a delay beside `at`, one that is negative or
+                longer than ten years, or an `at` without a time zone.
+            TypeError: an argument is of another type.
         """
-        message_id, message = self._bus.wrap(self.base, body, sender=self._sender)
-        if not self._announced:
-            await self._announce()
-        if dedupe is None and key is None and at is None and not delay:
-            await self._inlet.put(message, durability)
-            return message_id
-        return await self._inlet.put_specially(
-            message,
-            message_id,
-            key=key,
-            dedupe=dedupe,
-            due=due_at(delay, at),
-            durability=durability,
-        )
+        plain = dedupe is None and key is None and at is None and delay == 0.0
+        due = "" if plain else due_at(delay, at)
+        with self._sending(self.destination) as sending:
+            message_id, message = self._bus.wrap(self.base, body, sender=self._sender)
+            sending.message(message_id)
+            if not self._announced:
+                await self._announce()
+            if plain:
+                await self._inlet.put(message, durability)
+                return message_id
+            return await self._inlet.put_specially(
+                message,
+                message_id,
+                key=key,
+                dedupe=dedupe,
+                due=due,
+                durability=durability,
+            )
 
     async def put_message(self, message: bytes) -> None:
         """Put an encoded envelope."""
@@ -149,12 +178,15 @@ class Queue(Generic[T]):
 
         Raises:
             BusUnavailable: Redis could not be reached at the start. Later the consumer waits.
+            WrongType: the stream's key is another program's; also later, out of the block.
+            ValueError, TypeError: an argument is out of range, or of another type.
         """
         consumer = Consumer(
             self._bus,
             self._keys,
             check_name("consumer group", group),
             self._decode,
+            source=self.destination,
             sender=self._sender,
             rules=self.rules,
             prefetch=prefetch,
@@ -194,6 +226,7 @@ class Queue(Generic[T]):
 
         For the rest, and errors, see `consume`.
         """
+        check_work(handler, concurrency, drain)
         async with self.consume(
             group,
             prefetch=concurrency if prefetch is None else prefetch,
@@ -226,12 +259,11 @@ class Queue(Generic[T]):
         """
         check_name("schedule", name)
         if key is not None:
-            self._inlet.check_key(key)
+            self._inlet.admission.check_key(key)
         if not self._announced:
             await self._announce()
-        await schedule.keep(
-            self._bus.link, self._keys, name, cron, body, tz=tz, key=key, sender=self._sender
-        )
+        envelope = self._bus.wrap_schedule(self.base, body, sender=self._sender)
+        await schedule.keep(self._bus.link, self._keys, name, cron, envelope, tz=tz, key=key)
 
     async def unschedule(self, name: str) -> bool:
         """Forget a schedule; return whether there was one."""
@@ -240,70 +272,6 @@ class Queue(Generic[T]):
     async def schedules(self) -> list[Schedule]:
         """The schedules of this queue, by name."""
         return await schedule.kept(self._bus.link, self._keys)
-
-    # looking into it
-
-    async def statistics(self) -> QueueStatistics:
-        """Count what is in the queue, all at one moment."""
-        return await statistics.count(self._bus.link, self._keys, self.name)
-
-    async def dead_letters(self, *, limit: int = 100, after: str = "-") -> list[DeadLetter]:
-        """List dead letters, the oldest first. The last 100,000 are kept.
-
-        Args:
-            limit: Most of them.
-            after: Id of the last one seen, for the next page.
-        """
-        return await self._dead.page(limit=limit, after=after)
-
-    async def dead_letter(self, dead_id: str) -> DeadLetter | None:
-        """The dead letter with this id, or None where there is none (any more)."""
-        return await self._dead.find(dead_id)
-
-    async def replay(self, *dead_ids: str) -> int:
-        """Put dead letters back into the queue, each for the group that gave it up and no other.
-
-        It enters as a new message would, with its attempts counted anew; under a key, behind
-        those of its key that wait. Each is moved atomically: it is in one of the two places. One
-        whose group was deleted waits until that group is consumed again.
-
-        Returns:
-            How many there were. Over a connection that breaks it may be less than were moved.
-
-        Raises:
-            InvalidName: one of them is not an id.
-        """
-        return await self._dead.replay(dead_ids)
-
-    async def replay_all(self, *, group: str | None = None) -> int:
-        """Replay all dead letters there are now (of one group, if asked); return their number."""
-        return await self._dead.replay(await self._dead.ids(group=group))
-
-    async def purge(self, *dead_ids: str) -> int:
-        """Drop dead letters for good; return how many there were.
-
-        Raises:
-            InvalidName: one of them is not an id.
-        """
-        return await self._dead.purge(dead_ids)
-
-    async def purge_all(self, *, group: str | None = None) -> int:
-        """Purge all dead letters there are now (of one group, if asked); return their number."""
-        return await self._dead.purge(await self._dead.ids(group=group))
-
-    async def delete_group(self, group: str) -> bool:
-        """Delete a consumer group, and with it what it had not handled; return whether there was.
-
-        A group that nobody consumes any more keeps messages from leaving the stream.
-        """
-        check_name("consumer group", group)
-        call, keys = self._bus.link.call, self._keys
-        deleted = await self._bus.link.retrying(
-            partial(call, "XGROUP", "DESTROY", keys.stream, group)
-        )
-        gone = (keys.retry(group), keys.consumers(group), keys.kills(group), keys.watch(group))
-        await self._bus.link.retrying(partial(call, "DEL", *gone))
-        return bool(deleted)
 
     async def _announce(self) -> None:
         await self._bus.announce_queue(self.name)

@@ -4,6 +4,8 @@ from typing import Literal, TypedDict
 
 import msgspec
 
+from bus.arguments import one_of, whole
+
 WhenFull = Literal["raise", "wait"]
 
 
@@ -40,6 +42,16 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
     Raises:
         ValueError: a number is below 1, or `when_full` is neither of the two.
+        TypeError: a number is none.
+
+    Example:
+        builds = bus.queue("builds", str, ordered=True, max_length=1)
+        rules: Rules = builds.rules
+        await builds.put("main", key="argentbus")  # of this key, one at a time
+        try:
+            await builds.put("a branch", key="argentbus")
+        except QueueFull:  # or have it wait: `when_full="wait"`
+            print(rules.max_length, rules.max_deliveries)  #> 1 5
     """
 
     max_deliveries: int = 5
@@ -50,13 +62,14 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     when_full: WhenFull = "raise"
 
     def __post_init__(self) -> None:
-        for name in ("max_deliveries", "max_kills", "max_length", "max_bytes"):
-            number = getattr(self, name)
-            if number is not None and number < 1:
-                raise ValueError(f"{name} is {number}: it must be at least 1")
-        if self.when_full not in ("raise", "wait"):
-            raise ValueError(f"when_full is {self.when_full!r}: it must be 'raise' or 'wait'")
+        for name in ("max_deliveries", "max_kills"):
+            whole(name, getattr(self, name), least=1)
+        for name in ("max_length", "max_bytes"):
+            if getattr(self, name) is not None:
+                whole(name, getattr(self, name), least=1)
+        one_of("when_full", self.when_full, ("raise", "wait"))
 
     @property
     def bounded(self) -> bool:
+        """Whether so many messages, or bytes, and no more may be in it."""
         return self.max_length is not None or self.max_bytes is not None

@@ -3,10 +3,11 @@
 A queue's schedules are kept in Redis. Whoever of its live consumers finds one due puts its message
 and moves it on to its next slot, in one script: of several that try, one succeeds. A slot that
 passed while no consumer lived, or Redis was away, is put when there is one again: late, and once
-however many slots were missed. Times are the server's.
+however many slots were missed. Times are the server's. The messages are in the name of who stated
+the schedule, and signed by it (`messages.signing`).
 """
 
-import logging
+import time
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -14,16 +15,19 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from cronsim import CronSim, CronSimError
 
+from bus.arguments import text
 from bus.errors import InvalidSchedule
 from bus.keys import QueueKeys
-from bus.messages.envelope import unwrap, wrap
+from bus.messages.envelope import Envelope, encode, new_id
 from bus.servers.link import Link
 from bus.servers.script import Script
+from bus.telemetry import Destination
+from bus.telemetry.journal import Journal
 
 if TYPE_CHECKING:
     from .membership import DueSchedule
 
-log = logging.getLogger("argentbus.queue")
+log = Journal("argentbus.queue")
 
 _SCHEDULE: Final = Script("queues/schedule")
 _FIRE: Final = Script("queues/fire", "queues/entries")
@@ -40,6 +44,15 @@ class Schedule(msgspec.Struct, frozen=True):
             further one exists.
         body: As plain data.
         key: Under which the message is put, or None.
+
+    Example:
+        reviews = bus.queue("reviews", Review)
+        try:
+            await reviews.schedule("nightly", "every night", Review("parser.py"))
+        except InvalidSchedule:
+            await reviews.schedule("nightly", "0 3 * * *", Review("parser.py"), tz="UTC")
+        schedules: list[Schedule] = await reviews.schedules()
+        print(schedules[0].name, schedules[0].body)  #> nightly {'path': 'parser.py'}
     """
 
     name: str
@@ -59,6 +72,8 @@ class _Stored(msgspec.Struct, array_like=True, frozen=True):
     sender: str
     body: msgspec.Raw
     key: str | None = None
+    trace: str | None = None
+    signature: bytes | None = None
 
 
 def next_slot(cron: str, tz: str, after: float) -> float | None:
@@ -96,20 +111,28 @@ async def keep(
     keys: QueueKeys,
     name: str,
     cron: str,
-    body: object,
+    envelope: Envelope,
     *,
     tz: str,
     key: str | None,
-    sender: str,
 ) -> None:
-    """Store a schedule; see `Queue.schedule`."""
-    cron = " ".join(cron.split())
+    """Store a schedule of messages like `envelope`; see `Queue.schedule`."""
+    cron = " ".join(text("cron", cron).split())
+    text("tz", tz)
     seconds, micros = await link.retrying(lambda: link.call("TIME", key=keys.stream))
     first = next_slot(cron, tz, int(seconds) + int(micros) / 1e6)
     if first is None:
         raise InvalidSchedule(f"{cron!a} has no slot in the years to come")
-    envelope = unwrap(wrap(body, sender=sender)[1])
-    stored = _Stored(cron, tz, envelope.type, sender, envelope.body, key)
+    stored = _Stored(
+        cron,
+        tz,
+        envelope.type,
+        envelope.sender,
+        envelope.body,
+        key,
+        link.telemetry.traceparent(),
+        envelope.signature,
+    )
     await link.run(
         _SCHEDULE,
         [keys.schedules, keys.scheduled],
@@ -133,7 +156,7 @@ async def kept(link: Link, keys: QueueKeys) -> list[Schedule]:
             stored = _read(value)
             body = msgspec.msgpack.decode(stored.body)
         except msgspec.MsgspecError as error:
-            log.warning("the schedule %a of %s is garbled: %s", name, keys.stream, error)
+            log.warning("a schedule is garbled", stream=keys.stream, schedule=name, error=error)
             continue
         due = await link.retrying(lambda name=name: link.call("ZSCORE", keys.scheduled, name))  # type: ignore[misc]
         schedules.append(
@@ -153,7 +176,7 @@ def _read(value: bytes) -> _Stored:
     return msgspec.msgpack.decode(value.partition(b"\n")[2], type=_Stored)
 
 
-async def fire(link: Link, keys: QueueKeys, due: "DueSchedule") -> bool:
+async def fire(link: Link, keys: QueueKeys, due: "DueSchedule", to: Destination) -> bool:
     """Put the message of a slot that is due, if nobody else was first. May be repeated.
 
     A schedule that is garbled is dropped: it would be due for ever.
@@ -162,21 +185,36 @@ async def fire(link: Link, keys: QueueKeys, due: "DueSchedule") -> bool:
         stored = _read(due.value)
         following = next_slot(stored.cron, stored.tz, due.now)
     except (msgspec.MsgspecError, InvalidSchedule) as error:
-        log.error("dropped the schedule %a of %s: %s", due.name, keys.stream, error)
+        log.error(
+            "a schedule that is garbled was dropped", queue=to.name, schedule=due.name, error=error
+        )
         await drop(link, keys, due.name)
         return False
-    _, message = wrap(stored.body, sender=stored.sender, type=stored.type)
-    put = await link.run(
-        _FIRE,
-        [keys.schedules, keys.scheduled, keys.stream, keys.counts, keys.lanes],
-        [
-            due.name,
-            due.value,
-            due.slot,
-            "" if following is None else int(following * 1000),
-            message,
-            stored.key or "",
-            keys.lane,
-        ],
-    )
+    telemetry = link.telemetry
+    with telemetry.sending(to, link=stored.trace or "") as sending:
+        envelope = Envelope(
+            new_id(),
+            stored.type,
+            stored.sender,
+            time.time(),
+            stored.body,
+            trace=telemetry.traceparent(),
+            signature=stored.signature,
+        )
+        sending.message(envelope.id)
+        put = await link.run(
+            _FIRE,
+            [keys.schedules, keys.scheduled, keys.stream, keys.counts, keys.lanes],
+            [
+                due.name,
+                due.value,
+                due.slot,
+                "" if following is None else int(following * 1000),
+                encode(envelope),
+                stored.key or "",
+                keys.lane,
+            ],
+        )
+        if not put:
+            sending.forget()
     return bool(put)

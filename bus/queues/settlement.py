@@ -1,17 +1,21 @@
 """Settling deliveries: acks, retries and burials of one consumer, flushed together."""
 
-import logging
+import math
 import random
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
 from bus.errors import BusUnavailable, DeliveryLost, ServerRefused
 from bus.keys import QueueKeys
-from bus.servers.link import Link
+from bus.servers.link import Link, backoff
 from bus.servers.script import Script
+from bus.telemetry import Destination
+from bus.telemetry.journal import Journal
+
+from .batch import Batch, Burial
 
 if TYPE_CHECKING:
     from .delivery import Delivery
@@ -20,7 +24,7 @@ _ACK: Final = Script("queues/ack", "queues/entries")
 _RETRY: Final = Script("queues/retry")
 _BURY: Final = Script("queues/bury", "queues/entries")
 
-log = logging.getLogger("argentbus.queue")
+log = Journal("argentbus.queue")
 
 #: Acks that travel in one call (Lua's `unpack` takes no more than about 8000 values).
 MOST_ACKS: Final = 1000
@@ -31,50 +35,25 @@ MOST_BURIALS: Final = 100
 #: Dead letters kept for a queue; the oldest go first.
 MOST_DEAD: Final = 100_000
 
+#: Seconds until what Redis refused is tried again: at first, and at most.
+AGAIN: Final = (0.1, 30.0)
+
 
 def retry_delay(attempt: int, first: float = 0.5, most: float = 60.0) -> float:
     """Seconds until the delivery after `attempt`: doubling, capped, with up to half jitter."""
     return min(most, first * 2.0 ** min(attempt - 1, 30)) * random.uniform(0.5, 1.0)  # noqa: S311
 
 
-class _Burial(NamedTuple):
-    entry_id: str
-    attempt: int
-    reason: str
-    kills: str
-    refused: bool
-
-
-class _Batch:
-    __slots__ = ("acks", "burials", "done", "error", "lost", "retries", "returns")
-
-    def __init__(self) -> None:
-        self.acks: list[str] = []
-        self.returns: list[str] = []
-        self.retries: list[tuple[str, float]] = []
-        self.burials: list[_Burial] = []
-        self.lost: set[str] = set()
-        self.done = anyio.Event()
-        self.error: Exception | None = None
-
-    @property
-    def empty(self) -> bool:
-        return not (self.acks or self.returns or self.retries or self.burials)
-
-    def entry_ids(self) -> Iterator[str]:
-        """All that the batch settles."""
-        yield from self.acks
-        yield from self.returns
-        yield from (entry_id for entry_id, _ in self.retries)
-        yield from (burial.entry_id for burial in self.burials)
-
-
 class Settlements:
     """What a consumer has settled and Redis may not know yet.
+
+    What Redis refuses (it is full, its disk cannot be written, a key is of another type) is tried
+    again until it does not, and stays in this consumer's hands meanwhile.
 
     Args:
         max_deliveries: After so many, a retry becomes a burial.
         held: Entry ids that this consumer answers for; settled ones are removed from it.
+        source: What telemetry calls the queue.
     """
 
     def __init__(
@@ -85,6 +64,7 @@ class Settlements:
         consumer: str,
         max_deliveries: int,
         held: set[str],
+        source: Destination,
     ) -> None:
         self._link = link
         self._keys = keys
@@ -92,11 +72,20 @@ class Settlements:
         self._consumer = consumer
         self._max_deliveries = max_deliveries
         self._held = held
-        self._open = _Batch()
-        self._unsent: deque[_Batch] = deque()
+        self._source = source
+        self._open = Batch()
+        self._unsent: deque[Batch] = deque()
+        self._put_off = Batch()
+        self._again_at = math.inf
+        self._delays = backoff(*AGAIN)
         self._work = anyio.Event()
         self._untrimmed = 0
         self._lock = anyio.Lock()
+
+    @property
+    def put_off(self) -> int:
+        """How many Redis refused, which are tried again."""
+        return len(self._put_off)
 
     # what a delivery calls
 
@@ -120,23 +109,27 @@ class Settlements:
         kills: str = "",
         refused: bool = False,
     ) -> None:
-        self._open.burials.append(_Burial(entry_id, attempt, reason, kills, refused))
+        self._open.burials.append(Burial(entry_id, attempt, reason, kills, refused))
         self._work.set()
+        self._link.telemetry.buried(self._source, self._group)
 
-    def retry_later(self, delivery: "Delivery[Any]", delay: float | None, reason: str) -> None:
+    def retry_later(self, delivery: "Delivery[Any]", delay: float | None, reason: str) -> str:
+        """Have it tried again, or buried; return which, as telemetry has it."""
         failures = delivery.failures
         if failures >= self._max_deliveries:
             reason = f"{reason} (attempt {delivery.attempt}, the last)"
             self.bury_later(delivery.entry_id, delivery.attempt, reason, kills=delivery.evidence)
-            return
+            return "dead_letter"
         delay = retry_delay(failures) if delay is None else delay
         self._open.retries.append((delivery.entry_id, delay))
         self._work.set()
+        self._link.telemetry.retried(self._source, self._group)
+        return "retry"
 
     async def ack(self, entry_id: str) -> None:
         self.ack_later(entry_id)
         batch = self._open
-        await self._confirmed(batch)
+        await batch.confirmed(entry_id)
         if entry_id in batch.lost:
             raise DeliveryLost(
                 f"entry {entry_id} of {self._keys.stream} is in another consumer's hands: this one "
@@ -145,53 +138,55 @@ class Settlements:
 
     async def retry(self, delivery: "Delivery[Any]", delay: float | None, reason: str) -> None:
         self.retry_later(delivery, delay, reason)
-        await self._confirmed(self._open)
+        await self._open.confirmed(delivery.entry_id)
 
     async def bury(self, delivery: "Delivery[Any]", reason: str) -> None:
         self.bury_later(delivery.entry_id, delivery.attempt, reason, kills=delivery.evidence)
-        await self._confirmed(self._open)
-
-    async def _confirmed(self, batch: _Batch) -> None:
-        await batch.done.wait()
-        if batch.error is not None:
-            raise batch.error
+        await self._open.confirmed(delivery.entry_id)
 
     # flushing
 
     async def run(self) -> None:
         """Flush whatever is settled, as soon as the call before is through."""
         while True:
-            await self._work.wait()
+            with anyio.CancelScope(deadline=self._again_at):
+                await self._work.wait()
             await self.flush()
 
-    async def flush(self) -> None:
-        """Send what is settled. What Redis refuses for good is logged, and stays pending there.
+    async def flush(self, *, all: bool = False) -> None:
+        """Send what is settled. What is not sent when this is cancelled is sent by the next flush.
 
-        What is not sent when this is cancelled is sent by the next flush.
+        Args:
+            all: Also what Redis refused and is not due to be tried again yet.
         """
         async with self._lock:
+            if not self._put_off.empty and (all or anyio.current_time() >= self._again_at):
+                self._unsent.append(self._put_off)
+                self._put_off = Batch()
+                self._again_at = math.inf
             if not self._open.empty:
                 self._unsent.append(self._open)
-                self._open = _Batch()
+                self._open = Batch()
             self._work = anyio.Event()
             while self._unsent:
                 batch = self._unsent[0]
                 try:
                     await self._send(batch)
-                except ServerRefused as error:
-                    batch.error = error
-                    log.warning("settling deliveries of %s failed: %s", self._keys.stream, error)
                 except BusUnavailable as error:
                     batch.error = error
                     log.warning(
-                        "settling deliveries of %s is put off: %s", self._keys.stream, error
+                        "settling is put off: Redis cannot be reached",
+                        queue=self._source.name,
+                        count=len(batch),
+                        error=error,
                     )
                     batch.done.set()
-                    self._work.set()
+                    self._again_at = anyio.current_time() + next(self._delays)
                     return
                 self._unsent.popleft()
-                self._held.difference_update(batch.entry_ids())
                 batch.done.set()
+            if self._put_off.empty and self._again_at == math.inf:
+                self._delays = backoff(*AGAIN)
 
     async def trim(self) -> None:
         """Drop from the stream what every group is done with, if anything was acked lately."""
@@ -225,19 +220,58 @@ class Settlements:
         )
         return {entry_id.decode() for entry_id in lost}
 
-    async def _send(self, batch: _Batch) -> None:
-        for start in range(0, len(batch.acks), MOST_ACKS):
-            ids = batch.acks[start : start + MOST_ACKS]
+    async def _send(self, batch: Batch) -> None:
+        """Send what is left of a batch; put off what is refused.
+
+        Raises:
+            BusUnavailable: the rest is left in the batch.
+        """
+        while ids := batch.acks[:MOST_ACKS]:
             self._untrimmed += len(ids)
             trim = self._untrimmed >= MOST_ACKS
             if trim:
                 self._untrimmed = 0
-            batch.lost |= await self._run_ack(ids, trim=trim)
-        await self._retry([*((one, 0.0) for one in batch.returns), *batch.retries], handled=True)
-        for start in range(0, len(batch.burials), MOST_BURIALS):
-            await self._bury(batch.burials[start : start + MOST_BURIALS])
+            try:
+                batch.lost |= await self._run_ack(ids, trim=trim)
+                self._held.difference_update(ids)
+            except ServerRefused as error:
+                self._put_off.acks += ids
+                self._refused(batch, ids, error)
+            del batch.acks[:MOST_ACKS]
+        batch.retries = [*((one, 0.0) for one in batch.returns), *batch.retries]
+        batch.returns = []
+        while retries := batch.retries[:MOST_ACKS]:
+            ids = [entry_id for entry_id, _ in retries]
+            try:
+                await self._retry(retries, handled=True)
+                self._held.difference_update(ids)
+            except ServerRefused as error:
+                self._put_off.retries += retries
+                self._refused(batch, ids, error)
+            del batch.retries[:MOST_ACKS]
+        while burials := batch.burials[:MOST_BURIALS]:
+            ids = [burial.entry_id for burial in burials]
+            try:
+                await self._bury(burials)
+                self._held.difference_update(ids)
+            except ServerRefused as error:
+                self._put_off.burials += burials
+                self._refused(batch, ids, error)
+            del batch.burials[:MOST_BURIALS]
 
-    async def _bury(self, burials: list[_Burial]) -> None:
+    def _refused(self, batch: Batch, ids: list[str], error: ServerRefused) -> None:
+        batch.refused |= dict.fromkeys(ids, error)
+        if self._again_at == math.inf:
+            self._again_at = anyio.current_time() + next(self._delays)
+        log.warning(
+            "settling is put off: Redis refuses it, and the deliveries stay with this consumer",
+            queue=self._source.name,
+            count=len(ids),
+            consumer=self._consumer,
+            error=error,
+        )
+
+    async def _bury(self, burials: list[Burial]) -> None:
         keys, group = self._keys, self._group
         words = [
             word

@@ -1,20 +1,29 @@
 """A worker: handles a consumer's deliveries, several at a time, and drains when it is to end."""
 
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Generic, TypeVar
 
 import anyio
 from anyio.abc import TaskStatus
 
+from bus.arguments import seconds, shown, whole
 from bus.scope import background
+from bus.telemetry.journal import Journal
 
 from .consumer import Consumer
 from .delivery import Delivery
 
 T = TypeVar("T")
 Handler = Callable[[Delivery[T]], Awaitable[Any]]
-log = logging.getLogger("argentbus.queue")
+log = Journal("argentbus.queue")
+
+
+def check_work(handler: Any, concurrency: int, drain: float) -> None:
+    """Raise `ValueError` or `TypeError` where one of them cannot be a worker's."""
+    whole("concurrency", concurrency, least=1, most=1_000_000)
+    seconds("drain", drain)
+    if not callable(handler):
+        raise TypeError(f"handler is {shown(handler)}: it must be a function")
 
 
 class Worker(Generic[T]):
@@ -28,8 +37,6 @@ class Worker(Generic[T]):
     def __init__(
         self, consumer: Consumer[T], handler: Handler[T], *, concurrency: int, drain: float
     ) -> None:
-        if concurrency < 1 or drain < 0:
-            raise ValueError("concurrency must be at least 1, drain at least 0")
         self._consumer = consumer
         self._handler = handler
         self._concurrency = concurrency
@@ -73,9 +80,9 @@ class Worker(Generic[T]):
                 await self._idle.wait()
             if not self._idle.is_set():
                 log.warning(
-                    "handlers did not finish within %g s: cancelled, their messages go back",
-                    self._drain_time,
+                    "handlers did not finish in time: cancelled, their messages go back",
+                    seconds=self._drain_time,
                 )
                 handlers.cancel()
                 await self._idle.wait()
-            await self._consumer.settlements.flush()
+            await self._consumer.settlements.flush(all=True)

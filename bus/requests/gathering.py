@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import anyio
 import msgspec
 
-from bus.agents.inbox import inbox_of
+from bus.agents.inbox import INBOXES, inbox_of
 from bus.errors import BusError
 from bus.messages.envelope import Envelope
 
@@ -31,6 +31,8 @@ class Answer(msgspec.Struct, Generic[R], frozen=True):
         error: Why there is no reply: `RequestFailed` with its handler's error,
             `UndecodableMessage` where the reply is of another type, `BusError` where it could not
             be asked.
+
+    Example: See `Gathering`.
     """
 
     agent: str
@@ -45,6 +47,16 @@ class Answers(msgspec.Struct, Generic[R], frozen=True):
         replies: By the id of the agent that replied, in the order of arrival.
         failures: By the id of the agent whose handler failed, or that could not be asked.
         silent: Ids of those who did not answer in time.
+
+    Example:
+        async def review():
+            async with await anext(agent.inbox()) as delivery:
+                await delivery.reply("fine")
+
+        async with bus.join("editor") as editor, anyio.create_task_group() as tasks:
+            tasks.start_soon(review)
+            answers: Answers[str] = await editor.gather("page 1", str, timeout=5)
+            print(answers.replies, answers.failures, answers.silent)  #> {'scout': 'fine'} {} []
     """
 
     replies: dict[str, R]
@@ -65,6 +77,18 @@ class Gathering(Generic[R]):
     Attributes:
         asked: Ids of those who were asked.
         answers: Those that were iterated over so far.
+
+    Example:
+        async def review():
+            async with await anext(agent.inbox()) as delivery:
+                await delivery.reply("fine")
+
+        async with bus.join("editor") as editor, anyio.create_task_group() as tasks:
+            tasks.start_soon(review)
+            gathering: Gathering[str]
+            async with editor.gathering("page 1", str, timeout=5) as gathering:
+                first: Answer[str] = await anext(gathering)
+                print(first.agent, first.reply)  #> scout fine
     """
 
     def __init__(self, asked: Sequence[str], reply_type: type[R], deadline: float) -> None:
@@ -151,7 +175,7 @@ async def gathering(
         except BusError as error:
             answers.answer(Answer(agent, None, error))
 
-    with ExitStack() as replies:
+    with bus.telemetry.requesting(INBOXES, len(agents)), ExitStack() as replies:
         messages: dict[str, bytes] = {}
         for agent in answers.asked:
             asked[agent], messages[agent] = bus.wrap(
@@ -179,4 +203,6 @@ async def gathering(
 
 
 def _expecting(bus: "Bus", answers: Gathering[Any], message_id: str, agent: str) -> Any:
-    return bus.mailbox.expecting(message_id, lambda envelope: answers.take(agent, envelope))
+    return bus.mailbox.expecting(
+        message_id, lambda envelope: answers.take(agent, envelope), by=agent
+    )

@@ -8,7 +8,6 @@ A cancellation is told on a channel beside the stream of the requests: at most o
 them then. Where it is lost, or the asking process died, the deadline bounds the work.
 """
 
-import logging
 import math
 import time
 from contextvars import ContextVar, Token
@@ -18,11 +17,12 @@ import anyio
 
 from bus.errors import BusError, UndecodableMessage
 from bus.messages.envelope import Envelope
+from bus.telemetry.journal import Journal
 
 if TYPE_CHECKING:
     from bus.bus import Bus
 
-log = logging.getLogger("argentbus.request")
+log = Journal("argentbus.request")
 
 #: Type of an envelope that says that nobody waits for the reply to the request of its id.
 CANCEL: Final = "!cancel"
@@ -58,7 +58,9 @@ class Handling:
         self._cancellations.over(self)
         if self._token is not None:
             _current.reset(self._token)
-        return bool(self._scope.__exit__(*exc))
+        # What this returns says on trio, where nothing was raised, that nothing is left to raise.
+        self._scope.__exit__(*exc)
+        return self._scope.cancelled_caught
 
     def cancel(self) -> None:
         """Nobody waits any more."""
@@ -103,9 +105,11 @@ class Cancellations:
                     await self._bus.subscriber.add(self._channel, self)
                     self._open = True
             except BusError as error:
-                log.warning("cancellations are not heard, deadlines hold: %s", error)
+                log.warning("cancellations are not heard: deadlines hold", error=error)
         handling = Handling(self, envelope)
         self._handlings[envelope.id] = handling
+        if self.cancelled(envelope):  # since it was handed out
+            handling.cancel()
         return handling
 
     def over(self, handling: Handling) -> None:
@@ -129,7 +133,7 @@ class Cancellations:
             envelope = self._bus.unwrap(self._channel, payload, live=True)
         except UndecodableMessage as error:
             self.refused += 1
-            log.debug("refused on %s: %s", self._channel, error)
+            log.debug("what is no cancellation was refused", channel=self._channel, error=error)
             return
         if envelope.type != CANCEL:
             self.refused += 1
@@ -154,4 +158,6 @@ async def give_up(bus: "Bus", stream: str, request_id: str, sender: str) -> None
             _, message = bus.wrap(channel, None, sender=sender, type=CANCEL, message_id=request_id)
             await bus.publish(channel, message)
         except BusError as error:
-            log.debug("a cancellation was not told, its deadline holds: %s", error)
+            log.debug(
+                "a cancellation was not told: its deadline holds", request=request_id, error=error
+            )

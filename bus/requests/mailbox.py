@@ -1,19 +1,19 @@
 """What reaches one bus instance personally: replies to its requests, wake-ups of its waiters."""
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import anyio
 
-from bus.errors import UndecodableMessage
+from bus.errors import SignatureRefused, UndecodableMessage
 from bus.messages.envelope import Envelope
+from bus.telemetry.journal import Journal
 
 if TYPE_CHECKING:
     from bus.bus import Bus
 
-log = logging.getLogger("argentbus.request")
+log = Journal("argentbus.request")
 
 _WAKE = b"wake:"
 
@@ -29,7 +29,7 @@ class Mailbox:
         self._bus = bus
         self.channel = bus.keys.instance(bus.instance)
         self.refused = 0
-        self._replies: dict[str, Callable[[Envelope], None]] = {}
+        self._replies: dict[str, tuple[Callable[[Envelope], None], str | None]] = {}
         self._waiters: dict[str, anyio.Event] = {}
         self._open = False
         self._opening = anyio.Lock()
@@ -49,9 +49,15 @@ class Mailbox:
         return True
 
     @contextmanager
-    def expecting(self, message_id: str, take: Callable[[Envelope], None]) -> Iterator[None]:
-        """Call `take` with the replies to the message `message_id` while the context lasts."""
-        self._replies[message_id] = take
+    def expecting(
+        self, message_id: str, take: Callable[[Envelope], None], *, by: str | None = None
+    ) -> Iterator[None]:
+        """Call `take` with the replies to the message `message_id` while the context lasts.
+
+        Args:
+            by: Who was asked. Where this bus signs, another's reply is refused. None: anybody.
+        """
+        self._replies[message_id] = (take, by)
         try:
             yield
         finally:
@@ -75,15 +81,22 @@ class Mailbox:
             return
         try:
             envelope = self._bus.unwrap(self.channel, payload, live=True)
+            take, by = self._replies.get(envelope.id, (None, None))
+            if by is not None and self._bus.signing is not None and envelope.sender != by:
+                raise SignatureRefused(
+                    f"{ascii(envelope.sender)[:80]} answers a request to {by}, and is not asked"
+                )
         except UndecodableMessage as error:
             self.refused += 1
             # Doubling: a channel full of garbage must not fill the log as well.
             if self.refused.bit_count() == 1:
                 log.warning(
-                    "refused %d so far on %s, the last: %s", self.refused, self.channel, error
+                    "messages to this instance were refused",
+                    channel=self.channel,
+                    count=self.refused,
+                    error=error,
                 )
             return
-        take = self._replies.get(envelope.id)
         if take is not None:
             take(envelope)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import anyio
 import msgspec
 
+from bus.arguments import seconds_or_none
 from bus.errors import RequestFailed, RequestTimeout
 from bus.messages.codec import decode_body
 from bus.messages.envelope import Envelope
@@ -45,8 +46,10 @@ def deadline_in(timeout: float | None, *, inherit: bool) -> float:
     `inherit`, not after the deadline of the request that is being handled here.
 
     Raises:
-        ValueError: there is neither.
+        ValueError: there is neither, or the timeout is negative or longer than a year.
+        TypeError: the timeout is no number.
     """
+    seconds_or_none("timeout", timeout)
     inherited = inherited_deadline() if inherit else None
     if timeout is None and inherited is None:
         raise ValueError("give a timeout: no request with a deadline is being handled here")
@@ -64,8 +67,13 @@ async def request(
     timeout: float | None,
     inherit: bool = True,
     to: str,
+    by: str | None = None,
 ) -> R:
     """Put `body` into `queue` and wait for the reply.
+
+    Args:
+        to: Who is asked, in words.
+        by: The agent that is asked, if it is one: where this bus signs, another's reply is refused.
 
     Raises:
         RequestTimeout: none came within `timeout` seconds.
@@ -81,25 +89,27 @@ async def request(
         replies.append(envelope)
         arrived.set()
 
-    with anyio.move_on_after(left):
-        await bus.mailbox.open()
-        message_id, message = bus.wrap(
-            queue.base, body, sender=sender, reply_to=bus.mailbox.channel, deadline=deadline
+    with bus.telemetry.requesting(queue.destination) as requesting:
+        with anyio.move_on_after(left):
+            await bus.mailbox.open()
+            message_id, message = bus.wrap(
+                queue.base, body, sender=sender, reply_to=bus.mailbox.channel, deadline=deadline
+            )
+            requesting.message(message_id)
+            with bus.mailbox.expecting(message_id, take, by=by):
+                try:
+                    await queue.put_message(message)
+                    await arrived.wait()
+                except anyio.get_cancelled_exc_class():
+                    # Where the deadline passed, the other side knows that by itself.
+                    if deadline > time.time():
+                        await give_up(bus, queue.base, message_id, sender)
+                    raise
+            return result_of(replies[0], reply_type)
+        raise RequestTimeout(
+            f"{to} did not answer within {left:.3g} s: is it present (`argentbus agents`), and "
+            "does it read its messages?"
         )
-        with bus.mailbox.expecting(message_id, take):
-            try:
-                await queue.put_message(message)
-                await arrived.wait()
-            except anyio.get_cancelled_exc_class():
-                # Where the deadline passed, the other side knows that by itself.
-                if deadline > time.time():
-                    await give_up(bus, queue.base, message_id, sender)
-                raise
-        return result_of(replies[0], reply_type)
-    raise RequestTimeout(
-        f"{to} did not answer within {left:.3g} s: is it present (`argentbus agents`), and does "
-        "it read its messages?"
-    )
 
 
 def result_of(envelope: Envelope, reply_type: type[R]) -> R:

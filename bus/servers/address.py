@@ -28,6 +28,9 @@ _EXAMPLES: Final = (
 )
 
 
+_ENCODE: Final = "in a password, / ? # @ [ and ] are percent-encoded"
+
+
 class Endpoint(NamedTuple):
     """Where one server listens: a host and a port, or the path of a Unix socket."""
 
@@ -43,7 +46,7 @@ class Endpoint(NamedTuple):
 
 @dataclass(frozen=True)
 class Address:
-    """A parsed Redis URL. Neither its `str` nor its `repr` shows a password.
+    """A parsed Redis URL. Neither its `str` nor its `repr` shows a password, or a user.
 
     Attributes:
         kind: What the endpoints are: the server itself, sentinels that know the primary of
@@ -57,10 +60,10 @@ class Address:
     endpoints: tuple[Endpoint, ...]
     tls: Tls | None
     db: int
-    username: str | None
+    username: str | None = field(repr=False)  # `redis://secret@host` makes it one
     password: str | None = field(repr=False)
     service: str = ""
-    sentinel_username: str | None = None
+    sentinel_username: str | None = field(repr=False, default=None)
     sentinel_password: str | None = field(repr=False, default=None)
 
     def __str__(self) -> str:
@@ -97,15 +100,17 @@ def parse_url(url: str) -> Address:
         return _read(kind, tls, parts, options)
     except ValueError:
         # Its text may have a part of the password in it.
-        raise _not_a_url(
-            "a part of it cannot be read; in a password, / ? # [ and ] are percent-encoded"
-        ) from None
+        raise _not_a_url(f"a part of it cannot be read; {_ENCODE}") from None
 
 
 def _read(kind: Kind, tls: bool, parts: SplitResult, options: dict[str, str]) -> Address:
     userinfo, _, hosts = parts.netloc.rpartition("@")
     username, _, password = userinfo.partition(":")
     socket = parts.scheme == "unix"
+    # What a password that is not encoded leaves behind must not become a host, or a name.
+    stray = parts.fragment or "@" in parts.query or (hosts if socket else "@" in parts.path)
+    if stray:
+        raise _not_a_url(_ENCODE)
     path = [] if socket else [unquote(part) for part in parts.path.split("/") if part]
     service = path.pop(0) if kind == "sentinel" and path else ""
     allowed = {"db", "username", "password"} | (_TLS_OPTIONS if tls else set())

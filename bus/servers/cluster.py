@@ -7,7 +7,6 @@ no older epoch than the one before. Nodes that lost their slots are given half a
 what they were sent, and then cut: one that hangs would otherwise be waited for.
 """
 
-import logging
 import random
 from collections.abc import Callable
 from typing import Any, Final
@@ -17,6 +16,7 @@ from coredis.connection import BaseConnection
 from coredis.exceptions import AskError, ClusterDownError, MovedError
 
 from bus.errors import BusError
+from bus.telemetry.journal import Journal
 
 from .address import Endpoint
 from .connector import Connector, reply
@@ -25,7 +25,7 @@ from .node import Node, Shared
 from .route import Destination
 from .slots import SLOTS, Key, slot_of
 
-log = logging.getLogger("argentbus.link")
+log = Journal("argentbus.link")
 
 #: Seconds between two looks at the map while nothing happens, and while something does.
 CALM: Final = 5.0
@@ -97,6 +97,20 @@ class Cluster:
             await self._look.get()
         return list(self._owners)
 
+    async def replicas(self) -> list[Node]:
+        found: dict[Endpoint, None] = {}
+        for node in await self.nodes():
+            # Each is asked: of the replicas of others a node may not have heard yet. (CLUSTER SLOTS
+            # leaves out those that have nothing yet.)
+            connection = await node.connection()
+            told: bytes = await reply(connection, b"CLUSTER", b"NODES", timeout=ANSWER)
+            for line in told.decode().splitlines():
+                place, flags = line.split()[1:3]
+                if "slave" in flags and "fail" not in flags and "handshake" not in flags:
+                    host, _, port = place.partition("@")[0].rpartition(":")
+                    found[Endpoint(host or node.endpoint.host, int(port))] = None
+        return [self._node(endpoint) for endpoint in found]
+
     def known(self) -> list[Node]:
         return list(self._owners)
 
@@ -116,10 +130,10 @@ class Cluster:
             try:
                 await self._look.get()
             except AWAY as error:
-                log.debug("reading the map of slots: %r", error)
+                log.debug("reading the map of slots was interrupted", error=error)
                 self._trouble.set()
             except BusError as error:
-                log.warning("reading the map of slots: %s", error)
+                log.warning("the map of slots cannot be read", error=error)
             await anyio.sleep(UNREST)
 
     def _node(self, endpoint: Endpoint) -> Node:
@@ -165,7 +179,7 @@ class Cluster:
         changed = mapped != self._slots
         self._slots, self._owners = mapped, owners
         for node in former:
-            log.warning("%s has no slots any more (failed over, or moved)", node.endpoint)
+            log.warning("a node has no slots any more (failed over, or moved)", node=node.endpoint)
             if self._nodes.get(node.endpoint) is node:
                 del self._nodes[node.endpoint]
             self._connector.running().start_soon(_retire, node)

@@ -29,6 +29,7 @@ from coredis.exceptions import (
 )
 
 from bus.errors import BusUnavailable, ServerFull, ServerRefused, UnsupportedServer
+from bus.telemetry import SILENT, Telemetry
 
 from .address import Address, Endpoint
 from .faults import BROKE_OFF, DEMOTED, TRANSIENT, NotReady, is_full, passing, refusal_remedy
@@ -73,8 +74,15 @@ class Connector:
         reply_timeout: Seconds to wait for a reply before a connection counts as dead.
     """
 
-    def __init__(self, address: Address, connect_timeout: float, reply_timeout: float) -> None:
+    def __init__(
+        self,
+        address: Address,
+        connect_timeout: float,
+        reply_timeout: float,
+        telemetry: Telemetry = SILENT,
+    ) -> None:
         self.address = address
+        self.telemetry = telemetry
         self.connect_timeout = connect_timeout
         self.reply_timeout = reply_timeout
         #: Where the connections and the tasks of the link live; None while it is closed.
@@ -91,7 +99,9 @@ class Connector:
             raise BusUnavailable("the bus is closed: use it inside `async with Bus.connect()`")
         return self.tasks
 
-    async def open(self, endpoint: Endpoint, *, to_sentinel: bool = False) -> Opened:
+    async def open(
+        self, endpoint: Endpoint, *, to_sentinel: bool = False, replica: bool = False
+    ) -> Opened:
         """Connect to `endpoint`. Raises one of `TRANSIENT` when that fails.
 
         Raises:
@@ -113,7 +123,7 @@ class Connector:
                 "another program's port?"
             ) from error
         try:
-            self._check(opened, endpoint, to_sentinel)
+            self._check(opened, endpoint, to_sentinel, replica)
         except BaseException:
             opened.connection.invalidate("not of use")
             raise
@@ -157,7 +167,7 @@ class Connector:
             version = VALKEY_IS
         return Opened(connection, facts["server"], release, version, facts["mode"], facts["role"])
 
-    def _check(self, opened: Opened, endpoint: Endpoint, to_sentinel: bool) -> None:
+    def _check(self, opened: Opened, endpoint: Endpoint, to_sentinel: bool, replica: bool) -> None:
         where = self._where(endpoint)
         if opened.version < OLDEST:
             raise self._too_old(endpoint, opened.release)
@@ -175,7 +185,8 @@ class Connector:
             )
         if kind == "cluster" and opened.mode == "standalone":
             raise UnsupportedServer(f"{where} is not a node of a Cluster: write redis://host:port")
-        if kind == "sentinel" and not to_sentinel and opened.role != "master":
+        primary = to_sentinel or replica or opened.role == "master"
+        if kind == "sentinel" and not primary:
             raise NotReady(f"{endpoint}, named by a sentinel, is not the primary (any more)")
 
     def refused(self, error: RedisError) -> ServerRefused:
@@ -256,6 +267,9 @@ async def reply(
     except TimeoutError:
         connection.invalidate("no reply in time")
         raise
+    except anyio.EndOfStream as error:
+        # What the driver is told where TLS ends while it sends, and passes on as it is.
+        raise ConnectionError("it broke off") from error
     except ResponseError as error:
         error_now = passing(error)
         if isinstance(error_now, DEMOTED):

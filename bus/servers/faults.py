@@ -105,6 +105,11 @@ def out_of_disk(error: RedisError) -> bool:
     return "MISCONF" in str(error) or "No space" in str(error)
 
 
+def is_wrong_type(error: RedisError) -> bool:
+    """Whether a key holds something else than the command, or the script, is for."""
+    return "wrong kind of value" in str(error)
+
+
 def refusal_remedy(error: RedisError) -> str:
     """What to do where the server answered with an error that stays; empty if that is unknown."""
     text = str(error)
@@ -138,14 +143,15 @@ _ABSENCE_REMEDIES: Final[tuple[tuple[type[BaseException] | str, str], ...]] = (
 def absence_remedy(error: BaseException, tls: Tls | None) -> str:
     """What to do where the server could not be used for as long as one was willing to wait."""
     text = str(error)
-    for sign, remedy in _ABSENCE_REMEDIES:
-        if sign in text if isinstance(sign, str) else isinstance(error, sign):
-            return remedy
+    # What was met on the way says more than what could not be had for it.
     for cause in causes(error):
         if isinstance(cause, socket.gaierror):
             return "its host has no address: check the name, or say where it is"
         if (remedy_of_tls := advice(cause)) is not None:
             return remedy_of_tls
+    for sign, remedy in _ABSENCE_REMEDIES:
+        if sign in text if isinstance(sign, str) else isinstance(error, sign):
+            return remedy
     if BROKE_OFF in text:
         if tls is None:
             return "if it speaks TLS, write rediss://; if clients fill it, raise its maxclients"

@@ -80,6 +80,8 @@ class Node:
 
     Args:
         absent: Called when it cannot be reached.
+        to_sentinel: Whether it is a sentinel.
+        replica: Whether it may be a replica, also where sentinels know another as the primary.
 
     Attributes:
         release: The server's own version number, once it is known.
@@ -93,6 +95,7 @@ class Node:
         absent: Callable[[], None] = lambda: None,
         *,
         to_sentinel: bool = False,
+        replica: bool = False,
     ) -> None:
         self.endpoint = endpoint
         self.name = ""
@@ -101,11 +104,13 @@ class Node:
         self._connector = connector
         self._absent = absent
         self._to_sentinel = to_sentinel
+        self._replica = replica
         self._connection: BaseConnection | None = None
         self._attempts: Shared[BaseConnection] = Shared(connector, self._connect)
         self._others: weakref.WeakSet[BaseConnection] = weakref.WeakSet()
         self._at_once = anyio.CapacityLimiter(AT_ONCE)
         self._retired = anyio.Event()
+        self._connected_before = False
 
     def __repr__(self) -> str:
         return f"<Node {self.endpoint}>"
@@ -141,14 +146,20 @@ class Node:
 
     async def _connect(self) -> BaseConnection:
         try:
-            return await self._open()
+            connection = await self._open()
         except TRANSIENT:
             self._absent()
             raise
+        if self._connected_before:
+            self._connector.telemetry.reconnected()
+        self._connected_before = True
+        return connection
 
     async def _open(self) -> BaseConnection:
         if self._retired.is_set():
             raise NotReady(f"{self.endpoint} has been replaced by another server")
-        opened = await self._connector.open(self.endpoint, to_sentinel=self._to_sentinel)
+        opened = await self._connector.open(
+            self.endpoint, to_sentinel=self._to_sentinel, replica=self._replica
+        )
         self.name, self.release, self.version = opened.name, opened.release, opened.version
         return opened.connection

@@ -1,12 +1,17 @@
 """Reading a stream as it grows, on a connection that is kept from one read to the next."""
 
-from typing import Any
+import re
+from typing import Any, Final
 
 import anyio
 import anyio.lowlevel
 from coredis.connection import BaseConnection
 
+from bus.arguments import shown, text
+
 from .link import Link
+
+_ID: Final = re.compile(r"(\d{1,20})-(\d{1,20})\Z", re.ASCII)
 
 
 class StreamReader:
@@ -47,11 +52,7 @@ class StreamReader:
             timeout=block + self._link.reply_timeout,
             blocking=True,
         )
-        if not result:
-            return []
-        # RESP3 answers with a map of streams, RESP2 with a list of pairs.
-        streams = result.values() if isinstance(result, dict) else [pair[1] for pair in result]
-        return [row for rows in streams for row in rows]
+        return rows_of(result)
 
     async def aclose(self) -> None:
         """Give the connection up."""
@@ -59,3 +60,27 @@ class StreamReader:
             self._connection.invalidate("done with it")
             self._connection = None
         await anyio.lowlevel.checkpoint()
+
+
+def rows_of(result: Any) -> list[Any]:
+    """The entries (id, fields) in the reply to an XREAD or XREADGROUP."""
+    if not result:
+        return []
+    # RESP3 answers with a map of streams, RESP2 with a list of pairs.
+    streams = result.values() if isinstance(result, dict) else [pair[1] for pair in result]
+    return [row for rows in streams for row in rows]
+
+
+def check_entry_id(name: str, value: str) -> str:
+    """Return `value` when it can be the id of an entry: `<ms>-<n>`, two numbers below 2**64.
+
+    Raises:
+        ValueError: it cannot.
+        TypeError: it is not text.
+    """
+    parts = _ID.match(text(name, value))
+    if parts is None or any(int(part) >= 2**64 for part in parts.groups()):
+        raise ValueError(
+            f"{name} is {shown(value)}: it must be the id of an entry, such as 1700000000000-0"
+        )
+    return value

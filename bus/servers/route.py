@@ -38,8 +38,11 @@ class Route(Protocol):
     async def nodes(self) -> list[Node]:
         """All servers that take writes. Raises one of `TRANSIENT`."""
 
+    async def replicas(self) -> list[Node]:
+        """The replicas of those that can be found and run. Raises one of `TRANSIENT`."""
+
     def known(self) -> list[Node]:
-        """Those of them that are known now."""
+        """Those that take writes and are known now."""
 
     async def watch(self) -> None:
         """Follow the servers until cancelled. A task of the link."""
@@ -66,6 +69,10 @@ class Direct:
 
     async def nodes(self) -> list[Node]:
         return [self._node]
+
+    async def replicas(self) -> list[Node]:
+        # What it says of them may be addresses that nobody else can reach.
+        return []
 
     def known(self) -> list[Node]:
         return [self._node]

@@ -7,13 +7,13 @@ is sent there. An old primary that comes back is a replica soon, but for some se
 know; the sentinels do.
 """
 
-import logging
 from typing import Any, Final
 
 import anyio
 from coredis.exceptions import AskError
 
 from bus.errors import BusError, UnsupportedServer
+from bus.telemetry.journal import Journal
 
 from .address import Endpoint
 from .connector import Connector, reply
@@ -22,7 +22,7 @@ from .node import Node, Shared
 from .route import Destination
 from .slots import Key
 
-log = logging.getLogger("argentbus.link")
+log = Journal("argentbus.link")
 
 #: Seconds between two looks at whom the sentinels name, also while all seems well: where the
 #: primary is cut off from everybody but us, what is written there will be lost.
@@ -60,6 +60,21 @@ class Sentinels:
     async def nodes(self) -> list[Node]:
         return [(await self.locate(None)).node]
 
+    async def replicas(self) -> list[Node]:
+        errors: list[Exception] = []
+        for sentinel in self._sentinels:
+            try:
+                connection = await sentinel.connection()
+                rows: Any = await reply(
+                    connection, b"SENTINEL", b"REPLICAS", self._service, timeout=ANSWER
+                )
+            except (*TRANSIENT, BusError) as error:
+                errors.append(error)
+                continue
+            there = [_endpoint(row) for row in rows if b"down" not in _facts(row)[b"flags"]]
+            return [Node(self._connector, place, replica=True) for place in there]
+        raise errors[0]
+
     def known(self) -> list[Node]:
         return [self._primary] if self._primary is not None else []
 
@@ -75,9 +90,11 @@ class Sentinels:
             try:
                 await self._look.get()
             except AWAY as error:
-                log.debug("looking for the primary of %s: %r", self._service, error)
+                log.debug(
+                    "looking for the primary was interrupted", service=self._service, error=error
+                )
             except BusError as error:
-                log.warning("looking for the primary of %s: %s", self._service, error)
+                log.warning("the primary cannot be found", service=self._service, error=error)
 
     async def _find(self) -> Node:
         endpoint = await self._named()
@@ -86,10 +103,10 @@ class Sentinels:
             self._primary = Node(self._connector, endpoint, self._disturbed)
             if before is not None:
                 log.warning(
-                    "the primary of %s is %s now; it was %s",
-                    self._service,
-                    endpoint,
-                    before.endpoint,
+                    "another server is the primary now",
+                    service=self._service,
+                    node=endpoint,
+                    before=before.endpoint,
                 )
                 before.retire()
         assert self._primary is not None
@@ -137,7 +154,13 @@ class Sentinels:
                 f"the sentinel at {sentinel.endpoint} knows no service {self._service}: name the "
                 "one of its `sentinel monitor` line in the URL"
             ) from error
-        if not isinstance(said, dict):
-            said = dict(zip(said[::2], said[1::2], strict=False))
-        endpoint = Endpoint(said[b"ip"].decode(), int(said[b"port"]))
-        return int(said.get(b"config-epoch", 0)), endpoint
+        return int(_facts(said).get(b"config-epoch", 0)), _endpoint(said)
+
+
+def _facts(said: Any) -> dict[bytes, bytes]:
+    return said if isinstance(said, dict) else dict(zip(said[::2], said[1::2], strict=False))
+
+
+def _endpoint(said: Any) -> Endpoint:
+    facts = _facts(said)
+    return Endpoint(facts[b"ip"].decode(), int(facts[b"port"]))

@@ -1,6 +1,5 @@
 """Feeds: the events of one subscription, in a buffer of a stated size and policy."""
 
-import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -9,13 +8,16 @@ from typing import Any, Final, Generic, Literal, TypeVar, get_args
 import anyio
 import msgspec
 
+from bus.arguments import one_of, whole
 from bus.errors import SlowSubscriber, UndecodableMessage
 from bus.messages.codec import decode_body
 from bus.messages.envelope import Envelope, unwrap
+from bus.telemetry import SILENT, Destination, Telemetry
+from bus.telemetry.journal import Journal
 
 T = TypeVar("T")
 Item = TypeVar("Item")
-log = logging.getLogger("argentbus.topic")
+log = Journal("argentbus.topic")
 
 #: What becomes of an event that finds the buffer full.
 WhenFull = Literal["drop_oldest", "drop_newest", "close"]
@@ -34,6 +36,9 @@ class Event(msgspec.Struct, Generic[T], frozen=True):
         sent_at: By the sender's clock, in seconds since the epoch.
         id: UUIDv7 of the message.
         topic: Name of the topic.
+        trace: W3C traceparent of the span that it was published in, as the sender wrote it.
+
+    Example: See `Topic`.
     """
 
     body: T
@@ -41,6 +46,7 @@ class Event(msgspec.Struct, Generic[T], frozen=True):
     sent_at: float
     id: str
     topic: str = ""
+    trace: str | None = None
 
 
 class Gap(msgspec.Struct, frozen=True):
@@ -48,6 +54,8 @@ class Gap(msgspec.Struct, frozen=True):
 
     Attributes:
         at: When the subscription stood again, by this process's clock, in seconds since the epoch.
+
+    Example: See `Feed`.
     """
 
     at: float
@@ -66,6 +74,15 @@ class Feed(Generic[Item]):
 
     Raises:
         SlowSubscriber: with `when_full="close"`, once what was in the buffer has been read.
+
+    Example:
+        mood = bus.topic("mood.scout", Mood)
+        feed: Feed[Event[Mood] | Gap]
+        async with mood.subscribe(buffer=100, when_full="drop_oldest", gaps=True) as feed:
+            await bus.link.call("CLIENT", "KILL", "TYPE", "pubsub")  # a connection that breaks
+            item = await anext(feed)
+            if isinstance(item, Gap):  # look at what is true now
+                print(feed.gaps, feed.dropped)  #> 1 0
     """
 
     def __init__(
@@ -78,11 +95,10 @@ class Feed(Generic[Item]):
         when_full: WhenFull = "drop_oldest",
         show_gaps: bool = False,
         read: Callable[[str, bytes], Envelope] | None = None,
+        telemetry: Telemetry = SILENT,
     ) -> None:
-        if buffer < 1:
-            raise ValueError(f"buffer is {buffer}: it must be at least 1")
-        if when_full not in POLICIES:
-            raise ValueError(f"when_full is {when_full!r}: use one of {', '.join(POLICIES)}")
+        whole("buffer", buffer, least=1)
+        one_of("when_full", when_full, POLICIES)
         self._type = body_type
         self._name = name
         self._prefix = prefix
@@ -90,6 +106,7 @@ class Feed(Generic[Item]):
         self._when_full = when_full
         self._show_gaps = show_gaps
         self._read = read
+        self._telemetry = telemetry
         self._items: deque[Event[Any] | Gap] = deque()
         self._events = 0
         self._closed = False
@@ -117,7 +134,7 @@ class Feed(Generic[Item]):
 
     def _take(self, payload: bytes, topic: str) -> None:
         if self._closed:
-            self.dropped += 1
+            self._drop()
             return
         try:
             envelope = self._read(self._prefix + topic, payload) if self._read else unwrap(payload)
@@ -127,17 +144,22 @@ class Feed(Generic[Item]):
             # Doubling: a channel full of garbage must not fill the log as well.
             if self.refused.bit_count() == 1:
                 log.warning(
-                    "refused %d so far on topic %s, the last: %s", self.refused, topic, error
+                    "messages of a topic were refused", topic=topic, count=self.refused, error=error
                 )
             return
         if self._events >= self._buffer and not self._make_room():
             return
-        self._items.append(Event(body, envelope.sender, envelope.sent_at, envelope.id, topic))
+        sent = (envelope.sender, envelope.sent_at, envelope.id)
+        self._items.append(Event(body, *sent, topic, envelope.trace))
         self._events += 1
         self._arrived.set()
 
-    def _make_room(self) -> bool:
+    def _drop(self) -> None:
         self.dropped += 1
+        self._telemetry.dropped(Destination(self._name))
+
+    def _make_room(self) -> bool:
+        self._drop()
         if self._when_full == "drop_newest":
             return False
         if self._when_full == "close":
@@ -168,4 +190,5 @@ class Feed(Generic[Item]):
         item = self._items.popleft()
         if isinstance(item, Event):
             self._events -= 1
+            self._telemetry.received(Destination(item.topic), item.id, item.trace)
         return item  # type: ignore[return-value]

@@ -1,7 +1,6 @@
 """All subscriptions of a bus, on one connection that is made again when it breaks."""
 
 import contextlib
-import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, Final, Literal, Protocol, overload
@@ -15,8 +14,9 @@ from bus.servers.faults import TRANSIENT
 from bus.servers.link import Link, backoff
 from bus.servers.node import Node
 from bus.servers.route import Destination
+from bus.telemetry.journal import Journal
 
-log = logging.getLogger("argentbus.subscriber")
+log = Journal("argentbus.subscriber")
 
 #: Seconds of silence after which the connection is tried with a PING.
 KEEPALIVE: Final = 10.0
@@ -158,9 +158,9 @@ class Subscriber:
                     delays = backoff()
                     await self._listen(connection)
             except TRANSIENT as error:
-                log.debug("subscriptions interrupted: %r", error)
+                log.debug("subscriptions were interrupted", error=error)
             except BusError as error:
-                log.warning("subscriptions interrupted: %s", error)
+                log.warning("subscriptions were interrupted", error=error)
             finally:
                 self._connection = None
                 for channels in self._channels.values():
@@ -265,4 +265,4 @@ class Subscriber:
                 self._connection.send_command(command, *channels)
             except RedisError as error:
                 # The connection broke under us: `run` notices, and subscribes anew.
-                log.debug("%s not sent: %r", command.decode(), error)
+                log.debug("a subscription was not sent", command=command.decode(), error=error)

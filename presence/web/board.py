@@ -1,6 +1,5 @@
 """The board: everything the page shows, kept once for all who look at it."""
 
-import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
@@ -11,6 +10,7 @@ import msgspec
 
 from bus import DASHBOARD, Bus, BusError, DashboardEvent, Event, Feed
 from bus.scope import background
+from bus.telemetry.journal import Journal
 from presence.errors import ChangesMissed, TooManyViewers
 from presence.metrics import Sample, Sampler
 from presence.roster import AgentView, Change, Roster
@@ -18,10 +18,10 @@ from presence.text import shown_name
 
 from .database import ROLE, DatabaseRow, databases, partitions
 from .history import History, said, told
-from .messages import AgentRow, Metrics, RedisStatus, Snapshot, agent_row, shown_queues
+from .messages import AgentRow, Metrics, RedisStatus, Snapshot, agent_row, shown_id, shown_queues
 from .viewer import Viewer
 
-log = logging.getLogger("argentbus.dashboard")
+log = Journal("argentbus.dashboard")
 
 #: Pages that are served at the same time.
 MOST_VIEWERS: Final = 200
@@ -128,7 +128,7 @@ class Board:
                 async for change in self._roster.changes(buffer=10_000):
                     self._changed(change)
             except ChangesMissed as error:
-                log.warning("%s", error)
+                log.warning("the dashboard's feed was closed, and is opened anew", error=error)
                 self._seen = dict(self._roster.agents)
                 for viewer in self._viewers:
                     for row in self._rows():
@@ -150,7 +150,7 @@ class Board:
             self._back(change.agent, change.view)
             if change.agent in self._listed():
                 row = agent_row(change.agent, change.view)
-                self._tell(lambda viewer: viewer.agent(change.agent, row))
+                self._tell(lambda viewer: viewer.agent(row.id, row))
         if words is not None:
             self._note(change.kind, shown_name(change.agent), words, change.at)
         if change.kind != "changed" or (change.view and change.view.presence.role == ROLE):
@@ -160,14 +160,14 @@ class Board:
     def _went(self, change: Change) -> None:
         self._seen.pop(change.agent, None)
         row = self._history.went(change)
-        self._tell(lambda viewer: viewer.agent(change.agent, None))
+        self._tell(lambda viewer: viewer.agent(shown_id(change.agent), None))
         if row is not None:
             self._tell(lambda viewer: viewer.gone(row.key, row))
         if len(self._seen) >= MOST_AGENTS:
             # Another agent moves up into the list.
             last = list(self._seen)[MOST_AGENTS - 1]
             moved_up = agent_row(last, self._seen[last])
-            self._tell(lambda viewer: viewer.agent(last, moved_up))
+            self._tell(lambda viewer: viewer.agent(moved_up.id, moved_up))
 
     def _back(self, agent: str, view: AgentView) -> None:
         """The same instance again: it was suspended or cut off, and is not gone after all."""
@@ -238,7 +238,9 @@ class Board:
 
     def _ages(self, sample: Sample) -> dict[str, float]:
         return {
-            agent: round(max(0.0, sample.at - (until - self._seen[agent].presence.ttl)), 1)
+            shown_id(agent): round(
+                max(0.0, sample.at - (until - self._seen[agent].presence.ttl)), 1
+            )
             for agent, until in sample.beats.items()
             if agent in self._seen
         }

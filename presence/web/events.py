@@ -3,7 +3,6 @@
 The format: https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
-import logging
 import time
 from typing import Final
 
@@ -13,12 +12,13 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
+from bus.telemetry.journal import Journal
 from presence.errors import TooManyViewers
 
 from .board import Board
 from .viewer import Viewer
 
-log = logging.getLogger("argentbus.dashboard")
+log = Journal("argentbus.dashboard")
 
 MEDIA_TYPE: Final = "text/event-stream; charset=utf-8"
 
@@ -76,9 +76,9 @@ class EventStream:
             except TooManyViewers as error:
                 await PlainTextResponse(str(error), 503)(scope, receive, send)
             except TimeoutError:
-                log.warning("dropped a page that did not read for %g s", self._patience)
+                log.warning("a page that did not read was dropped", seconds=self._patience)
             except (OSError, ClientDisconnect) as error:
-                log.debug("a page went away: %r", error)
+                log.debug("a page went away", error=error)
             tasks.cancel_scope.cancel()
 
     async def _serve(self, viewer: Viewer, send: Send) -> None:

@@ -133,11 +133,16 @@ def shown_queues(sample: Sample) -> list[QueueFigures]:
     return [msgspec.structs.replace(queue, name=clean(queue.name, 128)) for queue in sample.queues]
 
 
+def shown_id(agent: str) -> str:
+    """The id under which the page knows an agent: whatever it is told of one names this."""
+    return clean(agent, 200)
+
+
 def agent_row(agent: str, view: AgentView) -> AgentRow:
     """The agent with the id `agent` as the page shows it, cleaned."""
     presence, state = view.presence, view.state
     return AgentRow(
-        id=clean(agent, 200),
+        id=shown_id(agent),
         name=clean(presence.agent, 128),
         shared=presence.shared,
         capabilities=[clean(name, 40) for name in presence.capabilities[:MOST_FIELDS]],
@@ -165,7 +170,7 @@ def agent_row(agent: str, view: AgentView) -> AgentRow:
 
 def gone_key(agent: str, view: AgentView) -> str:
     """Tells one instance of an agent from another."""
-    return f"{clean(agent, 200)} {clean(view.presence.instance, 64)}"
+    return f"{shown_id(agent)} {clean(view.presence.instance, 64)}"
 
 
 def gone_row(agent: str, view: AgentView, *, how: str, at: float, cause: str | None) -> GoneRow:

@@ -2,41 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
-
-import msgspec
+from typing import Any, Unpack
 
 from storage import queries
-from storage.database import Database, Transaction
+from storage.database import Database, Transaction, Violation
 from storage.domain import Reads, View, Way, Writes, each
 from storage.errors import NotFound
 from storage.model import values
 from storage.model.command import Command
 from storage.model.items import (
     CHANGES,
-    MEMORY_TYPES,
-    SIGNIFICANCES,
     CreateItem,
     DeleteItem,
+    EmbedItem,
     MemoryItem,
     ReinforceItem,
     UpdateItem,
 )
 from storage.rows import Rows
-from storage.search import Search
+
+from .filters import Filters, ItemFilter, checked
 
 SQL = queries.load("storage.memory", "items.sql")
-
-
-class SearchHit(msgspec.Struct, frozen=True):
-    """An item that was found.
-
-    Attributes:
-        score: 1 for the best possible place in every list, 0 for the last.
-    """
-
-    item: MemoryItem
-    score: float
 
 
 class Items(View):
@@ -55,39 +42,33 @@ class Items(View):
         return item
 
     async def list_items(
-        self,
-        *,
-        memory_type: str | None = None,
-        significance: str | None = None,
-        limit: int = 50,
-        offset: int = 0,
+        self, *, limit: int = 50, offset: int = 0, **filters: Unpack[Filters]
     ) -> list[MemoryItem]:
-        """Items that this agent may see, the newest first."""
+        """Items that this agent may see, the newest first.
+
+        Args:
+            filters: See `Filters`.
+            limit, offset: Most items, up to 10,000, and how many of the newest to pass over.
+
+        Raises:
+            InvalidValue: a filter or a limit that cannot be.
+        """
         items: list[MemoryItem] = await self._port.read(
-            "items",
-            "list_items",
-            memory_type=memory_type,
-            significance=significance,
-            limit=limit,
-            offset=offset,
+            "items", "list_items", filters=checked(filters), limit=limit, offset=offset
         )
         return items
 
-    async def search(
-        self, query: str, *, embedding: Sequence[float] | None = None, limit: int = 10
-    ) -> list[SearchHit]:
-        """The items that fit best: any word of `query`, and the nearest to `embedding`.
+    async def items_of_category(
+        self, category_id: str, *, limit: int = 50, offset: int = 0
+    ) -> list[MemoryItem]:
+        """What is filed under a category of this agent's, the newest first."""
+        return await self.list_items(category_id=category_id, limit=limit, offset=offset)
 
-        Raises:
-            InvalidValue: the embedding is not of this storage's dimension, or not finite.
-        """
-        if embedding is not None:
-            values.pack_vector("embedding", embedding, self._port.dimensions)
-            embedding = list(embedding)
-        hits: list[SearchHit] = await self._port.read(
-            "items", "search", query=query, embedding=embedding, limit=limit
-        )
-        return hits
+    async def items_of_entity(
+        self, entity_id: str, *, limit: int = 50, offset: int = 0
+    ) -> list[MemoryItem]:
+        """What mentions an entity, the newest first."""
+        return await self.list_items(entity_id=entity_id, limit=limit, offset=offset)
 
     async def create_item(
         self,
@@ -145,6 +126,21 @@ class Items(View):
             UpdateItem(agent_id=self.agent, item_id=item_id, changes=changes, at=values.now())
         )
 
+    async def embed_item(self, item_id: str, embedding: Sequence[float] | None) -> None:
+        """Give an item of this agent's own its embedding, or take it away.
+
+        Args:
+            embedding: Numbers, as many as this storage's dimension.
+
+        Raises:
+            InvalidValue: another number of them, or one that is not finite.
+            CommandRefused: there is no such item.
+        """
+        packed = values.pack_vector("embedding", embedding, self._port.dimensions)
+        await self._port.write(
+            EmbedItem(agent_id=self.agent, item_id=item_id, embedding=packed, at=values.now())
+        )
+
     async def reinforce(self, item_id: str) -> None:
         """Count a fact of this agent's own once more."""
         await self._port.write(ReinforceItem(agent_id=self.agent, item_id=item_id, at=values.now()))
@@ -160,7 +156,7 @@ class ItemReads(Reads):
     def __init__(self, database: Database, dimensions: int) -> None:
         super().__init__(database, dimensions)
         self._rows = Rows(MemoryItem, database.spelling, "memory_items")
-        self._search = Search(database, self._rows, "shared")
+        self._filter = ItemFilter(database)
 
     async def get_item(self, agent: str, item_id: str) -> MemoryItem | None:
         return await self._one(agent, self._rows, SQL["get_item"], values.text("item_id", item_id))
@@ -173,37 +169,16 @@ class ItemReads(Reads):
         self,
         agent: str,
         *,
-        memory_type: str | None = None,
-        significance: str | None = None,
+        filters: Mapping[str, Any] | None = None,
         limit: int = 50,
         offset: int = 0,
     ) -> list[MemoryItem]:
-        if memory_type:
-            values.one_of("memory_type", memory_type, MEMORY_TYPES)
-        if significance:
-            values.one_of("significance", significance, SIGNIFICANCES)
-        return await self._all(
-            agent,
-            self._rows,
+        sql, args = self._filter.where(filters or {}).placed(
             SQL["list_items"],
-            memory_type or "",
-            significance or "",
             values.at_most("limit", limit, 10_000),
             values.at_most("offset", offset, 2**53),
         )
-
-    async def search(
-        self,
-        agent: str,
-        query: str,
-        *,
-        embedding: Sequence[float] | None = None,
-        limit: int = 10,
-    ) -> list[SearchHit]:
-        if embedding is not None:
-            values.pack_vector("embedding", embedding, self._dimensions)
-        found = await self._search.hybrid(agent, query, embedding, limit)
-        return [SearchHit(one.row, one.score) for one in found]
+        return await self._all(agent, self._rows, sql, *args)
 
 
 class ItemWrites(Writes):
@@ -219,19 +194,34 @@ class ItemWrites(Writes):
         return {
             CreateItem: Way(self._create),
             UpdateItem: each(self._update),
+            EmbedItem: each(self._embed),
             ReinforceItem: each(self._reinforce),
             DeleteItem: each(self._delete),
         }
 
     async def _create(self, transaction: Transaction, commands: Sequence[CreateItem]) -> None:
         rows = [self._rows.to_row(command.item) for command in commands]
-        await transaction.execute_many(SQL["create_item"], rows, keys=self._keys)
+        try:
+            await transaction.execute_many(SQL["create_item"], rows, keys=self._keys)
+        except Violation as error:
+            if "FOREIGN KEY" in str(error):
+                named = ascii(commands[0].item.resource_id)[:60]
+                raise Violation(
+                    f"resource_id: there is no resource {named}: create it first"
+                ) from error
+            raise
 
     async def _update(self, transaction: Transaction, command: UpdateItem) -> None:
         changes = CHANGES.converted(command.changes)
         if "summary" in changes:
             changes["content_hash"] = values.content_hash(changes["summary"])
         changes["updated_at"] = command.at
+        target = (command.item_id, command.agent_id)
+        if not await self._change(transaction, self._rows, SQL["update_item"], changes, *target):
+            raise _missing(*target)
+
+    async def _embed(self, transaction: Transaction, command: EmbedItem) -> None:
+        changes = {"embedding": command.embedding, "updated_at": command.at}
         target = (command.item_id, command.agent_id)
         if not await self._change(transaction, self._rows, SQL["update_item"], changes, *target):
             raise _missing(*target)
@@ -243,6 +233,7 @@ class ItemWrites(Writes):
             raise _missing(*target)
 
     async def _delete(self, transaction: Transaction, command: DeleteItem) -> None:
+        await transaction.fetch(SQL["unmentioned"], command.item_id, command.agent_id)
         await transaction.fetch(SQL["delete_item"], command.item_id, command.agent_id)
 
 

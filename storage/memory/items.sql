@@ -24,6 +24,14 @@ UPDATE memory_items
 SET reinforcement_count = reinforcement_count + 1, last_reinforced_at = $3, updated_at = $3
 WHERE id = $1 AND agent_id = $2 RETURNING id;
 
+-- name: unmentioned
+-- Entities are mentioned once less when an item that mentions them goes.
+UPDATE entities SET memory_count = CASE WHEN memory_count > 0 THEN memory_count - 1 ELSE 0 END
+WHERE id IN (
+  SELECT link.entity_id FROM item_entities AS link
+  JOIN memory_items ON memory_items.id = link.item_id
+  WHERE memory_items.id = $1 AND memory_items.agent_id = $2);
+
 -- name: delete_item
 DELETE FROM memory_items WHERE id = $1 AND agent_id = $2;
 
@@ -36,9 +44,6 @@ WHERE content_hash = $2 AND ($1 = '' OR agent_id = $1)
 ORDER BY created_at, id LIMIT 1;
 
 -- name: list_items
--- The newest first. An empty $2 or $3 stands for any type, any significance.
-SELECT %s FROM memory_items
-WHERE {shared memory_items}
-  AND ($2 = '' OR memory_type = $2)
-  AND ($3 = '' OR significance = $3)
-ORDER BY created_at DESC, id DESC LIMIT $4 OFFSET $5;
+-- The newest first.
+SELECT %s FROM memory_items WHERE {shared memory_items} {where}
+ORDER BY created_at DESC, id DESC LIMIT $2 OFFSET $3;

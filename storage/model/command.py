@@ -24,9 +24,11 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         area: Commands of one area keep their order; those of another may overtake them, since none
             of the tables that the one touches is touched, or looked at, by the other.
+        by_operators: Whether operators, who have no name, may give it.
     """
 
     area: ClassVar[str]
+    by_operators: ClassVar[bool] = False
 
     if TYPE_CHECKING:
 

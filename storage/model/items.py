@@ -26,12 +26,26 @@ class MemoryItem(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `memory_items`.
 
     Attributes:
+        id: A UUIDv7, unless another one was given.
+        agent_id: Whose it is.
+        resource_id: What it was taken from, or None.
+        memory_type: profile, event, knowledge, behavior, skill, tool, self or episode.
+        summary: The fact itself, in words.
         embedding: Little-endian float32, or None; `vector` has its numbers.
         content_hash: SHA-256 of the trimmed, lower-cased summary; unique for an agent.
         reinforcement_count: How often the fact was stored.
-        emotional_valence: -2 to 2.
-        emotional_arousal: 0 to 1.
+        emotional_valence: -2 (bad) to 2 (good).
+        emotional_arousal: 0 (calm) to 1 (excited).
         visibility: `private` (its agent's), `team`, `family` or `public`.
+        happened_at: When it happened, where that is known.
+        last_reinforced_at: When it was stored again last.
+        extra: Whatever belongs to it, as JSON.
+        mood_at_capture, reflection, lesson: What its agent felt, thought of it and learned, in
+            words.
+        significance: routine, noteworthy, important or core.
+        created_at, updated_at: With a time zone.
+
+    Example: See `SearchHit`.
     """
 
     id: str
@@ -92,6 +106,22 @@ class UpdateItem(Command, frozen=True, kw_only=True, tag=True):
         return self
 
 
+class EmbedItem(Command, frozen=True, kw_only=True, tag=True):
+    """Give an item of the agent's own its embedding, or take it away."""
+
+    area = "memory"
+
+    agent_id: str
+    item_id: str
+    embedding: bytes | None
+    at: datetime
+
+    def checked(self, dimensions: int) -> Self:
+        check_target("item_id", self.item_id, self.at)
+        values.check_packed("embedding", self.embedding, dimensions)
+        return self
+
+
 class ReinforceItem(Command, frozen=True, kw_only=True, tag=True):
     """Count a fact once more."""
 
@@ -119,7 +149,7 @@ class DeleteItem(Command, frozen=True, kw_only=True, tag=True):
         return self
 
 
-COMMANDS: Final = (CreateItem, UpdateItem, ReinforceItem, DeleteItem)
+COMMANDS: Final = (CreateItem, UpdateItem, EmbedItem, ReinforceItem, DeleteItem)
 
 #: Columns that `UpdateItem` may change.
 CHANGEABLE: Final = (

@@ -4,7 +4,7 @@ import hashlib
 import math
 import struct
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -92,6 +92,13 @@ def at_most(field: str, value: Any, most: int) -> int:
     return max(0, min(whole(field, value, -(2**63), 2**63), most))
 
 
+def truth(field: str, value: Any) -> bool:
+    """Check a truth value."""
+    if not isinstance(value, bool):
+        raise InvalidValue(field, f"is a {type(value).__name__}, and must be true or false")
+    return value
+
+
 def moment(field: str, value: Any) -> datetime | None:
     """Check a time: it knows its zone, and both databases can hold it."""
     if value is None:
@@ -109,6 +116,12 @@ def known_moment(field: str, value: Any) -> datetime:
     if checked is None:
         raise InvalidValue(field, "is missing: give a datetime such as datetime.now(UTC)")
     return checked
+
+
+def span(since: Any, until: Any) -> tuple[datetime, datetime]:
+    """Check a stretch of time, to before `until`; an end that is missing is behind all there is."""
+    first = moment("since", since) or _EARLIEST
+    return first, moment("until", until) or _LATEST + timedelta(days=1)
 
 
 def texts(field: str, value: Any, *, most: int) -> list[str]:

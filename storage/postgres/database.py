@@ -69,9 +69,10 @@ class PgTransaction:
                     unnested = self._database.unnested(sql)
                     await self._connection.fetch(unnested, *zip(*turn, strict=True))
 
-    async def hold(self, name: str) -> None:
+    async def hold(self, name: str, *, shared: bool = False) -> None:
         """Wait until no other transaction holds `name`, then hold it until this one ends."""
-        await self.fetch("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", name)
+        lock = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+        await self.fetch(f"SELECT {lock}(hashtextextended($1, 0))", name)
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncGenerator[None]:
@@ -81,7 +82,7 @@ class PgTransaction:
         try:
             yield
         except Exception:
-            if not self._connection.is_closed():
+            if _is_open(self._connection):
                 with self._database.translated():
                     await self._connection.execute("ROLLBACK TO here; RELEASE here")
             raise
@@ -262,6 +263,14 @@ async def _prepare(connection: Any) -> None:
 
 async def _nothing_to_reset(_connection: Any) -> None:
     """Transactions leave nothing behind."""
+
+
+def _is_open(connection: Any) -> bool:
+    """Whether it is: the pool has taken back one that broke, which then answers nothing."""
+    try:
+        return not connection.is_closed()
+    except asyncpg.InterfaceError:
+        return False
 
 
 async def _undo(connection: Any) -> None:

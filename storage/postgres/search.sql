@@ -1,5 +1,5 @@
 -- Searching a table that has `words` (a tsvector) and, for vectors, `embedding`. `this` stands for the
--- table, `{visible}` for which of its rows are to be seen.
+-- table, `{visible}` for which of its rows are to be seen, `{where}` for which of those are wanted.
 
 -- name: keyword
 -- Best matches of the words in $2 first, by BM25 (Robertson and Zaragoza, "The Probabilistic
@@ -9,7 +9,7 @@
 WITH matched AS MATERIALIZED (
   SELECT this.id, this.words, length(this.words)::float AS size
   FROM this, websearch_to_tsquery('argentbus', argentbus_fold($2)) AS query
-  WHERE this.words @@ query AND {visible}
+  WHERE this.words @@ query AND {visible} {where}
   ORDER BY ts_rank(this.words, query, 1) DESC, this.id LIMIT 500
 ), collection AS (
   SELECT avg(size) AS mean_size, GREATEST(count(*), (
@@ -34,7 +34,7 @@ ORDER BY scored.score DESC, this.id LIMIT $3;
 -- name: embedded
 -- How many have an embedding; no further than $2 is counted.
 SELECT count(*) FROM (
-  SELECT 1 FROM this WHERE embedding IS NOT NULL AND {visible} LIMIT $2
+  SELECT 1 FROM this WHERE embedding IS NOT NULL AND {visible} {where} LIMIT $2
 ) AS seen;
 
 -- name: nearest_of_many
@@ -43,7 +43,7 @@ SELECT count(*) FROM (
 -- in it.
 WITH near AS MATERIALIZED (
   SELECT id, embedding <=> $2::vector AS distance
-  FROM this WHERE {visible}
+  FROM this WHERE {visible} {where}
   ORDER BY embedding <=> $2::vector LIMIT $3
 )
 SELECT id, 1 - COALESCE(NULLIF(distance, 'NaN'), 1) AS similarity FROM near
@@ -53,7 +53,7 @@ WHERE distance IS NOT NULL ORDER BY similarity DESC, id;
 -- The same exactly, for which all are compared; a vector of zeros is near to nothing.
 SELECT id, 1 - COALESCE(NULLIF(embedding <=> $2::vector, 'NaN'), 1) AS similarity
 FROM this
-WHERE embedding IS NOT NULL AND {visible}
+WHERE embedding IS NOT NULL AND {visible} {where}
 ORDER BY similarity DESC, id LIMIT $3;
 
 -- name: by_id

@@ -25,6 +25,14 @@ PGVECTOR: Final = (0, 8)
 _TAKEN_ON: Final = (APP_ROLE, OPERATOR_ROLE, SIDECAR_ROLE)
 
 
+#: What searches call for each row, and nothing of the row can be told by: its results apart, it
+#: raises no errors.
+_TRUSTED: Final = (
+    ("keyword searches", "ts_match_vq", "tsvector, tsquery"),
+    ("searches of extra keys", "jsonb_contains", "jsonb, jsonb"),
+)
+
+
 class Step(NamedTuple):
     """One thing to do.
 
@@ -156,15 +164,17 @@ def _inside(wanted: _Wanted, server: _Server) -> Iterator[tuple[str, Step]]:
         ),
     )
     if server.superuser:
-        # Otherwise row-level security keeps the planner from its index: it cannot know that the
-        # operator @@ says nothing of rows that are not to be seen.
-        yield (
-            "SELECT 1 FROM pg_proc WHERE oid = 'ts_match_vq'::regproc AND proleakproof",
-            Step(
-                "let keyword searches use their index under row-level security",
-                "ALTER FUNCTION pg_catalog.ts_match_vq(tsvector, tsquery) LEAKPROOF",
-            ),
-        )
+        # Otherwise row-level security keeps the planner from its indexes: it cannot know that the
+        # operators @@ and @> say nothing of rows that are not to be seen.
+        for what, function, arguments in _TRUSTED:
+            known = f"oid = {_text(function)}::regproc"
+            yield (
+                f"SELECT 1 FROM pg_proc WHERE {known} AND proleakproof",  # noqa: S608 (our own)
+                Step(
+                    f"let {what} use their index under row-level security",
+                    f"ALTER FUNCTION pg_catalog.{function}({arguments}) LEAKPROOF",
+                ),
+            )
 
 
 async def _take(connection: Any, steps: Sequence[Step], dry_run: bool) -> list[Step]:

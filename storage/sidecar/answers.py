@@ -1,18 +1,18 @@
 """Answering reads: each in the scope of the agent that asks."""
 
-import logging
 from typing import Final
 
 import anyio
 
 from bus import Agent, BusError, BusUnavailable, Consumer, Delivery, MessageTooLarge
 from bus.servers.link import backoff
+from bus.telemetry.journal import Journal
 from storage.adapter import StorageAdapter
 from storage.errors import InvalidValue, StorageError
 from storage.parts import RESULTS
 from storage.reads import READS, ReadRequest
 
-log = logging.getLogger("argentbus.sidecar")
+log = Journal("argentbus.sidecar")
 
 #: Reads answered at the same time.
 AT_ONCE: Final = 8
@@ -32,7 +32,7 @@ async def answer_reads(agent: Agent, storage: StorageAdapter) -> None:
                 for _ in range(AT_ONCE):
                     tasks.start_soon(_serve, deliveries, storage)
         except* BusError as errors:
-            log.warning("reads are not answered: %s", errors.exceptions[0])
+            log.warning("reads are not answered", error=errors.exceptions[0])
         await anyio.sleep(next(delays))
 
 
@@ -50,7 +50,12 @@ async def _serve(deliveries: Consumer[ReadRequest], storage: StorageAdapter) -> 
                 too_large = InvalidValue("limit", "the answer is too large: ask for fewer at once")
                 await delivery.reply_error(too_large)
             except BusUnavailable as error:  # who asked asks again
-                log.warning("a read is not answered: %s", error)
+                log.warning(
+                    "a read is not answered",
+                    agent=delivery.sender,
+                    delivery=delivery.id,
+                    error=error,
+                )
 
 
 async def _answer(delivery: Delivery[ReadRequest], storage: StorageAdapter) -> object:

@@ -1,6 +1,5 @@
 """One partition: leased, read from the stored position, applied, trimmed."""
 
-import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -21,16 +20,22 @@ from bus import (
 )
 from bus.messages.seen import without_repetitions
 from bus.servers.link import backoff
+from bus.telemetry.journal import Journal
 from storage.adapter import StorageAdapter
 from storage.apply import Position
 from storage.errors import CommandRefused, DatabaseUnavailable, FenceRefused
 from storage.log import COMMITTED, Committed, committed_name, log_of
+from storage.model import claims, tasks
 
 from .batch import FIRST_READ, Batch, next_limit, read_batch
+from .figures import Figures
 from .report import Report
 
 T = TypeVar("T")
-log = logging.getLogger("argentbus.sidecar")
+log = Journal("argentbus.sidecar")
+
+#: Commands that change tasks.
+TASKS: Final = frozenset((*tasks.COMMANDS, *claims.COMMANDS))
 
 #: Seconds for which one read of the log waits.
 BLOCK: Final = 1.0
@@ -60,6 +65,7 @@ class PartitionWriter:
         self._report = report
         self._lease = lease
         self._log = log_of(self._bus, partition)
+        self._figures = Figures(self._bus.telemetry, self._log.name, partition)
 
     async def run(self) -> None:
         """Wait for the lease, and write while it lasts; until cancelled."""
@@ -74,9 +80,9 @@ class PartitionWriter:
                     self._report.partitions.add(self._partition)
                     await self._write(lease.fence)
             except (LockLost, FenceRefused) as error:
-                log.warning("partition %d given up: %s", self._partition, error)
+                log.warning("a partition was given up", partition=self._partition, error=error)
             except BusError as error:
-                log.warning("partition %d waits: %s", self._partition, error)
+                log.warning("a partition waits", partition=self._partition, error=error)
             finally:
                 self._report.partitions.discard(self._partition)
             await anyio.sleep(next(delays))
@@ -84,33 +90,68 @@ class PartitionWriter:
     async def _write(self, fence: int) -> None:
         limit = FIRST_READ
         position = await self._stored()
+        trimmed: Position | None = None
         if position is not None:
-            # A crash may have come between the commit and the trim.
-            await self._settle(position)
+            if await self._log.lost_tail(after=position.entry_id, epoch=position.epoch):
+                await self._report_loss(position.entry_id)
+            else:
+                # A crash may have come between the commit and the trim.
+                trimmed = await self._settle(position)
         while True:
             epoch = await self._log.epoch()
             after = position.entry_id if position and position.epoch == epoch else "0-0"
             entries = await self._log.read(after=after, limit=limit, block=BLOCK)
             if not entries:
                 await self._remind(position)
+                if after != "0-0" and await self._log.lost_tail(after=after, epoch=epoch):
+                    await self._report_loss(after)
             elif epoch == await self._log.epoch():  # else: some may be of another stream
                 limit = next_limit(limit, entries)
                 position = Position(self._partition, epoch, entries[-1].id, fence)
                 entries = await without_repetitions(self._bus, self._log, entries)
-                batch = await self._commit(entries, position)
-                await self._settle(position)
-                await self._tell(batch)
+                with self._figures.applying(entries):
+                    batch = await self._commit(entries, position)
+                    if trimmed is not None and trimmed.epoch != epoch:
+                        trimmed = None
+                    trimmed = await self._settle(position, trimmed)
+                    await self._tell(batch)
 
-    async def _settle(self, position: Position) -> None:
-        """Trim the log, and say up to where it is committed."""
+    async def _settle(self, position: Position, trimmed: Position | None = None) -> Position | None:
+        """Trim the log, and say up to where it is committed.
+
+        Args:
+            trimmed: Up to where this writer has trimmed it before.
+
+        Returns:
+            Up to where it is trimmed; None where it is not, because the server lost its tail.
+        """
         # First the trim: a Redis at its maxmemory refuses the value until there is room.
-        await self._log.trim(through=position.entry_id, epoch=position.epoch)
+        dropped = await self._log.trim(
+            through=position.entry_id,
+            epoch=position.epoch,
+            before="" if trimmed is None else trimmed.entry_id,
+        )
+        if dropped < 0:
+            await self._report_loss(position.entry_id)
+            return None
         committed = _committed(position)
         await self._bus.put_value(
             committed_name(self._partition), msgspec.msgpack.encode(committed)
         )
         await self._publish(self._bus.topic(COMMITTED, Committed), committed)
-        self._report.lag[self._partition] = await self._log.length()
+        lag = self._report.lag[self._partition] = await self._log.length()
+        self._figures.waiting(lag)
+        return position
+
+    async def _report_loss(self, entry_id: str) -> None:
+        words = (
+            f"Redis lost the end of the write log {self._partition} (it had been read up to "
+            f"{entry_id}): what it still has is read again, what was lost and not committed has to "
+            "be written again by its agents, whom flush() tells"
+        )
+        log.error("the end of a write log is lost", partition=self._partition, error=words)
+        event = DashboardEvent("alert", self._agent.id, words, time.time())
+        await self._publish(self._agent.topic(DASHBOARD, DashboardEvent), event)
 
     async def _remind(self, position: Position | None) -> None:
         """Say it again where it no longer stands there: a flush, or a writer that was slow to
@@ -148,10 +189,12 @@ class PartitionWriter:
         self._report.changed.set()
         return batch
 
-    async def _apply(self, batch: Batch, position: Position) -> object:
-        return await self._storage.apply(
+    async def _apply(self, batch: Batch, position: Position) -> None:
+        began = time.perf_counter()
+        result = await self._storage.apply(
             batch.commands, position=position, entry_ids=[entry.id for entry in batch.entries]
         )
+        self._figures.committed(result.applied, time.perf_counter() - began)
 
     async def _untiring(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Await `operation()` until the database is there: the log in Redis keeps everything."""
@@ -161,7 +204,11 @@ class PartitionWriter:
                 result = await operation()
             except DatabaseUnavailable as error:
                 if self._report.error != str(error):
-                    log.error("partition %d stalls: %s", self._partition, error)
+                    log.error(
+                        "a partition stalls: its database is away",
+                        partition=self._partition,
+                        error=error,
+                    )
                 self._report.fail(str(error))
                 await anyio.sleep(next(delays))
             else:
@@ -169,19 +216,25 @@ class PartitionWriter:
                 return result
 
     async def _reject(self, entry: LogEntry, reason: str) -> None:
-        log.warning("entry %s of partition %d set aside: %s", entry.id, self._partition, reason)
+        log.warning(
+            "an entry of the write log was set aside",
+            partition=self._partition,
+            entry=entry.id,
+            reason=reason,
+        )
         await self._log.reject(entry, reason=reason)
+        self._figures.rejected()
 
     async def _publish(self, topic: Topic[T], body: T) -> None:
         """Publish a notice: who misses it looks for itself."""
         try:
             await topic.publish(body)
         except BusError as error:
-            log.debug("%s: %s", topic.name, error)
+            log.debug("a notice was not published", topic=topic.name, error=error)
 
     async def _tell(self, batch: Batch) -> None:
         items = Counter(c.agent_id for c in batch.commands if c.area == "memory")
-        tasks = Counter(c.agent_id for c in batch.commands if c.area == "tasks")
+        tasks = Counter(c.agent_id for c in batch.commands if type(c) in TASKS)
         dashboard = self._agent.topic(DASHBOARD, DashboardEvent)
         for kind, noun, counts in (
             ("memory_stored", "memory change", items),

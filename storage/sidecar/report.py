@@ -1,15 +1,15 @@
 """What a sidecar says of itself, for dashboards."""
 
-import logging
 from typing import Final
 
 import anyio
 
 from bus import Agent, BusError
+from bus.telemetry.journal import Journal
 from storage.adapter import StorageAdapter
 from storage.errors import DatabaseUnavailable
 
-log = logging.getLogger("argentbus.sidecar")
+log = Journal("argentbus.sidecar")
 
 #: Least seconds between two reports.
 EVERY: Final = 0.25
@@ -52,7 +52,7 @@ class Report:
                 try:
                     await self._publish(agent, storage)
                 except BusError as error:
-                    log.warning("not reported: %s", error)
+                    log.warning("the sidecar's figures were not reported", error=error)
             await anyio.sleep(EVERY)
 
     async def _publish(self, agent: Agent, storage: StorageAdapter) -> None:

@@ -1,12 +1,12 @@
 """Running a sidecar: any number of them share the partitions of a namespace."""
 
-import logging
 import signal
 
 import anyio
 
 from bus import Bus
 from bus.messages.envelope import new_id
+from bus.telemetry.journal import Journal
 from storage.config import StorageConfig
 from storage.factory import open_storage
 from storage.log import partition_count
@@ -15,7 +15,7 @@ from .answers import answer_reads
 from .partition import PartitionWriter
 from .report import Report
 
-log = logging.getLogger("argentbus.sidecar")
+log = Journal("argentbus.sidecar")
 
 
 async def run_sidecar(config: StorageConfig, *, ready: anyio.Event | None = None) -> None:
@@ -42,7 +42,9 @@ async def run_sidecar(config: StorageConfig, *, ready: anyio.Event | None = None
     ):
         partitions = await partition_count(bus, config.partitions)
         report = Report(config.backend)
-        log.info("%s: %d partitions, %s", agent.id, partitions, config.database)
+        log.info(
+            "the sidecar is up", agent=agent.id, partitions=partitions, database=config.database
+        )
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_stop_on_signal, tasks.cancel_scope)
             for partition in range(partitions):
@@ -57,6 +59,6 @@ async def run_sidecar(config: StorageConfig, *, ready: anyio.Event | None = None
 async def _stop_on_signal(scope: anyio.CancelScope) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for number in signals:
-            log.info("%s: stopping", signal.Signals(number).name)
+            log.info("the sidecar was told to stop", signal=signal.Signals(number).name)
             scope.cancel()
             return

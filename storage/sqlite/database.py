@@ -89,7 +89,7 @@ class SQLiteTransaction:
         with _translated(self._path):
             await self._connection.executemany(_rewritten(sql), rows)
 
-    async def hold(self, name: str) -> None:
+    async def hold(self, name: str, *, shared: bool = False) -> None:
         """There is one writer at a time: it holds everything."""
 
     @asynccontextmanager

@@ -1,10 +1,29 @@
--- name: unblock
--- Tasks that waited for $1, and now wait for nothing else.
-UPDATE tasks SET status = 'pending', updated_at = $2
-WHERE status = 'blocked'
-  AND EXISTS (SELECT 1 FROM json_each(tasks.depends_on) WHERE value = $1)
-  AND NOT EXISTS (
-    SELECT 1 FROM json_each(tasks.depends_on) AS needed
-    LEFT JOIN tasks AS other ON other.id = needed.value
-    WHERE other.status IS NULL OR other.status <> 'completed'
-  );
+-- What SQLite says in its own way.
+
+-- name: locked
+-- There is one writer at a time: rows need no locks.
+
+-- name: unless_locked
+
+-- name: follow_queue
+-- The index is named, below.
+SELECT 1;
+
+-- name: by_lease
+INDEXED BY tasks_claimed_until
+
+-- name: by_queue
+-- Without statistics SQLite would rather sort all that is pending.
+INDEXED BY tasks_ready
+
+-- name: has_all
+-- Whether the list `this` has all that is in the list %s.
+NOT EXISTS (SELECT 1 FROM json_each(%s) AS wanted
+  WHERE wanted.value NOT IN (SELECT had.value FROM json_each(tasks.this) AS had))
+
+-- name: has_keys
+-- Whether the metadata have the keys of the object %s, with the same plain values.
+NOT EXISTS (SELECT 1 FROM json_each(%s) AS wanted WHERE NOT EXISTS (
+  SELECT 1 FROM json_each(tasks.metadata) AS had
+  WHERE had.key = wanted.key AND had.value IS wanted.value
+    AND replace(had.type, 'real', 'integer') = replace(wanted.type, 'real', 'integer')))

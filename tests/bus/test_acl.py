@@ -8,9 +8,10 @@ import anyio
 import msgspec
 import pytest
 
-from bus import Bus, InvalidName, ServerRefused
+from bus import Agent, Bus, InvalidName, ServerRefused
 from bus.acl import Grants, mark_of, rules, user_of
 from bus.keys import Keys
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -110,8 +111,9 @@ async def test_a_granted_agent_does_its_work(bus: Bus, confined: Bus) -> None:
             async with scout.topic("mood", Note).subscribe() as feed:
                 await scout.topic("mood", Note).publish(Note("calm"))
                 assert (await anext(feed)).body == Note("calm")
-            async with confined.lock("heartbeat:scout", ttl=1.0):
-                await anyio.sleep(0.5)  # a renewal
+            async with confined.lock("heartbeat:scout", ttl=1.0) as lease:
+                await eventually(lambda: lease.remaining < 0.75)
+                await eventually(lambda: lease.remaining > 0.9)  # renewed
             plan = confined.map("plan", Note)
             await plan.put("step", Note("one"))
             entry = await plan.get("step")
@@ -119,11 +121,24 @@ async def test_a_granted_agent_does_its_work(bus: Bus, confined: Bus) -> None:
             async with plan.watch() as changes:
                 await anext(changes)  # the snapshot
                 await plan.put("step", Note("two"), if_version=entry.version)
-            # Heartbeats: longer than the TTL.
-            await anyio.sleep(1.2)
+            await outlive(bus, scout)
             assert not scout.lost.is_set()
             assert {"scout", "writer"} == set((await bus.registry.snapshot()).agents)
         assert not (await bus.registry.snapshot()).agents
+
+
+async def outlive(bus: Bus, agent: Agent) -> None:
+    """Wait until the agent has beaten past the end of the TTL that it has now."""
+
+    async def expires_at() -> float:
+        return float(await bus.link.call("ZSCORE", bus.keys.presence_index, agent.id) or 0)
+
+    before = await expires_at()
+
+    async def so() -> bool:
+        return await expires_at() > before + agent.presence.ttl * 1000
+
+    await eventually(so)
 
 
 async def test_it_cannot_break_out(bus: Bus, confined: Bus) -> None:

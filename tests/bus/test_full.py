@@ -7,16 +7,17 @@ from typing import Any
 import anyio
 import pytest
 
-from argentbus.embedded import EmbeddedRedis, free_port
+from argentbus.embedded import free_port
 from bus import Bus, MapChange, ServerFull, ServerRefused, Signing
 from bus.messages.seen import without_repetitions
+from tests.conftest import RedisServer
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def small_redis(tmp_path: Path) -> Iterator[EmbeddedRedis]:
-    server = EmbeddedRedis(tmp_path / "redis", free_port(), settings={"maxmemory": "8mb"})
+def small_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path / "redis", free_port(), settings={"maxmemory": "8mb"})
     server.start()
     yield server
     server.stop()

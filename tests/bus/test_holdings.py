@@ -15,6 +15,7 @@ import pytest
 from bus import Agent, Bus, LockLost
 from bus.agents.holdings import GiveUp, settle
 from bus.agents.inbox import INBOX_GROUP, inbox_of
+from bus.keys import QueueKeys
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
@@ -144,6 +145,39 @@ async def test_what_a_killed_agent_held_is_with_others_within_its_ttl_and_a_seco
             return not await bus.link.call("EXISTS", f"{bus.keys.presence_index}:unsettled")
 
         await eventually(settled)
+
+
+@pytest.mark.parametrize("waits_for", ["lock", "claim"])
+async def test_who_only_waits_for_it_finds_out_that_its_holder_died(
+    redis_server: Any, namespace: str, bus: Bus, waits_for: str
+) -> None:
+    async with Bus.connect(redis_server.url, namespace=namespace) as before:
+        await fill(before)
+    with holder(bus) as process:
+        assert await line_of(process) == "holds 50 1"
+        # Nobody else looks for the dead: this one has not joined, and watches nobody.
+        async with (
+            Bus.connect(redis_server.url, namespace=namespace, ttl=60) as alone,
+            anyio.create_task_group() as tasks,
+        ):
+            heir = Heir(alone)
+            if waits_for == "lock":
+                tasks.start_soon(heir.lock, "beat")
+                waiters = bus.keys.lock("beat") + ":waiters"
+                await eventually(lambda: bus.link.call("ZCARD", waiters))
+            else:
+                tasks.start_soon(heir.claim)
+                consumers = QueueKeys(bus.keys.queue("jobs")).consumers("workers")
+
+                async def both() -> bool:
+                    return int(await bus.link.call("ZCARD", consumers)) == 2
+
+                await eventually(both)
+            process.kill()
+            killed = anyio.current_time()
+            await eventually(lambda: bool(heir.got), timeout=20)
+            assert max(heir.got.values()) - killed < 2.0
+            tasks.cancel_scope.cancel()
 
 
 async def test_who_froze_and_wakes_learns_that_its_locks_are_anothers(bus: Bus) -> None:

@@ -1,5 +1,7 @@
 """Logs: appended once, in order; read from any position; trimmed behind the reader."""
 
+from typing import Any
+
 import anyio
 import msgspec
 import pytest
@@ -124,3 +126,77 @@ async def test_another_epoch_tells_that_the_stream_was_lost(bus: Bus) -> None:
     await bus.link.call("DEL", log.key)
     await log.append(Line(3))
     assert await log.epoch() not in {"", before}
+
+
+async def advance(bus: Bus, stream: str) -> None:
+    """Have a stream get ids of the future, as from a server whose clock is ahead."""
+    seconds, _ = await bus.link.call("TIME")
+    await bus.link.call("XSETID", stream, f"{(int(seconds) + 3600) * 1000}-0")
+
+
+async def test_a_stream_that_ends_before_its_readers_position_is_one_of_another_epoch(
+    own_redis: Any, namespace: str
+) -> None:
+    async with Bus.connect(own_redis.url, namespace=namespace) as bus:
+        log = bus.log("writes")
+        await log.append("kept")
+        kept = own_redis.written
+        await advance(bus, log.key)
+        read, epoch = await log.append("lost"), await log.epoch()
+        assert not await log.lost_tail(after=read, epoch=epoch)
+        await anyio.to_thread.run_sync(own_redis.lose_tail, kept)
+        low = await log.append("low")
+        assert low < read  # a reader at `read` would not see it
+        assert await log.lost_tail(after=read, epoch=epoch)
+        assert await log.epoch() != epoch
+        assert not await log.lost_tail(after=read, epoch=epoch)  # said once
+        entries = [e.envelope for e in await log.read() if e.envelope is not None]
+        assert [decode_body(envelope, str) for envelope in entries] == ["kept", "low"]
+
+
+async def test_what_got_ids_that_were_trimmed_through_is_not_trimmed(
+    own_redis: Any, namespace: str
+) -> None:
+    async with Bus.connect(own_redis.url, namespace=namespace) as bus:
+        log = bus.log("writes")
+        await log.append("first")
+        kept = own_redis.written
+        await advance(bus, log.key)
+        read, epoch = await log.append("lost"), await log.epoch()
+        assert await log.trim(through=read, epoch=epoch) == 2
+        await anyio.to_thread.run_sync(own_redis.lose_tail, kept)
+        await log.append("low")
+        await bus.link.call("XSETID", log.key, read)
+        later = await log.append("later")
+        assert [e.id for e in await log.read(after=read)] == [later]  # which is all that it sees
+        assert await log.trim(through=later, epoch=epoch, before=read) == -1
+        assert await log.length() == 3
+        assert await log.epoch() != epoch
+
+
+async def test_whoever_appended_what_a_server_lost_can_know(own_redis: Any, namespace: str) -> None:
+    async with (
+        Bus.connect(own_redis.url, namespace=namespace) as one,
+        Bus.connect(own_redis.url, namespace=namespace) as other,
+    ):
+        log = one.log("writes")
+        await log.append("kept")
+        await other.log("writes").append("kept")
+        kept = own_redis.written
+        await log.append("lost")
+        await log.verify()
+        assert log.losses == 0
+        await anyio.to_thread.run_sync(own_redis.lose_tail, kept)
+        await other.log("writes").append("later")  # and so the stream ends behind what was lost
+        await log.verify()
+        assert log.losses == 1
+        await log.verify()
+        assert log.losses == 1
+        await log.append("again")
+        await other.log("writes").verify()
+        assert (log.losses, other.log("writes").losses) == (1, 0)
+        kept = own_redis.written
+        await log.append("lost, too")
+        await anyio.to_thread.run_sync(own_redis.lose_tail, kept)
+        await log.append("which tells as well")
+        assert log.losses == 2

@@ -167,9 +167,9 @@ async def test_what_is_refused_before_it_is_sent(plan: Map[Any], bus: Bus) -> No
         await plan.put("one", {"what": 3})
     with pytest.raises(InvalidName):
         await plan.put("{x}", Step("dig"))
-    with pytest.raises(ValueError, match="out of range"):
+    with pytest.raises(ValueError, match="ttl is 0"):
         await plan.put("one", Step("dig"), ttl=0)
-    with pytest.raises(ValueError, match="not a version"):
+    with pytest.raises(ValueError, match="if_version is -1: it must be"):
         await plan.put("one", Step("dig"), if_version=-1)
     with pytest.raises(MessageTooLarge):
         await plan.put("one", Step("x" * (9 << 20)))

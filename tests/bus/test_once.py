@@ -52,9 +52,9 @@ async def test_one_look_does_not_wait(bus: Bus) -> None:
         assert await once.claim() is None
     assert await bus.once_per("beat", 3600).claim() is None
     for period in (0, -1, 1e9):
-        with pytest.raises(ValueError, match="out of range"):
+        with pytest.raises(ValueError, match="must be"):
             bus.once_per("beat", period)
-    with pytest.raises(ValueError, match="never run"):
+    with pytest.raises(ValueError, match="attempts is 0: it must be from 1"):
         bus.once_per("beat", 1, attempts=0)
 
 

@@ -48,7 +48,7 @@ async def test_a_living_consumer_keeps_its_deliveries_and_a_dead_one_does_not(
                 await anyio.sleep(2.5)  # the thing under test: longer than the TTL
                 own_redis.start()
                 # It looks for the dead before anybody else could beat.
-                await two.link.retrying(others._tend_once)
+                await two.link.retrying(others._fetching._tend_once)
                 await eventually(lambda: seen, timeout=20)
             await held.ack()
             await living.settlements.flush()

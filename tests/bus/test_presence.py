@@ -297,3 +297,23 @@ async def test_a_state_that_is_not_text_does_not_spoil_the_next(bus: Bus) -> Non
         state = (await bus.registry.states(["scout"]))["scout"]
         assert state.activity == "reads \\udcff.md"
         assert state.fields == {"\\udcfe": "\\udcfd"}
+
+
+async def test_events_that_a_server_lost_are_missed_and_not_waited_behind(
+    own_redis: Any, namespace: str
+) -> None:
+    async with Bus.connect(own_redis.url, namespace=namespace) as bus:
+        async with bus.join("one"):
+            kept = own_redis.written
+            seconds, _ = await bus.link.call("TIME")
+            future = f"{(int(seconds) + 3600) * 1000}-0"
+            await bus.link.call("XSETID", bus.keys.presence_events, future)
+            async with bus.join("two"):
+                pass
+            events = bus.registry.events(after="0-0")
+            while (await anext(events)).kind != "left":
+                pass
+            await anyio.to_thread.run_sync(own_redis.lose_tail, kept)
+            with anyio.fail_after(10), pytest.raises(EventsMissed):
+                while True:
+                    await anext(events)

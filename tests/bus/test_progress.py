@@ -120,7 +120,7 @@ async def test_who_was_taken_over_cannot_write_over_its_successors_state(bus: Bu
 
 @pytest.mark.parametrize("wrong", [{"stall_after": 0}, {"stall_after": -1}, {"ttl": 0.01}])
 async def test_times_that_cannot_be_are_refused(bus: Bus, wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="above 0|cannot be refreshed"):
+    with pytest.raises(ValueError, match="must be from"):
         async with bus.join("scout", **wrong):
             pytest.fail("joined")
 

@@ -185,6 +185,101 @@ async def test_requests_replies_and_cancellations_are_signed(trusted: Bus, scout
                 tasks.cancel_scope.cancel()
 
 
+async def test_messages_of_a_schedule_bear_the_signature_of_who_stated_it(
+    trusted: Bus, scouts: Bus
+) -> None:
+    queue = trusted.queue("reviews", Note)
+    own = scouts.queue("reviews", Note, sender="scout")
+    # Whoever fires it holds no secret of scout's: the trusted bus here only verifies.
+    await own.schedule("tick", "* * * * * *", Note("tick"))
+    with anyio.fail_after(10):
+        async with queue.consume("readers") as deliveries:
+            async with await anext(deliveries) as first:
+                assert (first.body, first.sender) == (Note("tick"), "scout")
+            async with await anext(deliveries) as second:
+                assert second.id != first.id
+            assert await own.unschedule("tick")
+            # What stands in Redis is changed, or has nobody's signature.
+            unsigned = scouts.queue("reviews", Note)
+            await unsigned.schedule("unsigned", "* * * * * *", Note("x"))
+            await own.schedule("changed", "* * * * * *", Note("true"))
+            stored = await trusted.link.call("HGET", f"{queue.base}:schedules", "changed")
+            changed = stored.replace(b"true", b"fals")
+            await trusted.link.call("HSET", f"{queue.base}:schedules", "changed", changed)
+
+            async def both_are_refused() -> bool:
+                reasons = " ".join(letter.reason for letter in await queue.dead_letters())
+                return "is not signed" in reasons and "is not that of 'scout'" in reasons
+
+            async with anyio.create_task_group() as tasks:
+
+                async def take() -> None:
+                    async for delivery in deliveries:
+                        pytest.fail(f"{delivery} was delivered")
+
+                tasks.start_soon(take)
+                await eventually(both_are_refused)
+                tasks.cancel_scope.cancel()
+
+
+def test_a_schedules_signature_is_good_for_nothing_else() -> None:
+    plain = unwrap(wrap(Note("tick"), sender="scout")[1])
+    true = SCOUT.sign_schedule(plain, "here")
+    TRUSTED.verify(true, "here")
+    for what in ({"type": "x"}, {"body": msgspec.Raw(b"\x90")}, {"sender": "writer"},
+                 {"version": 2}, {"reply_to": "me"}, {"deadline": 9e9},
+                 {"signature": true.signature[1:]},
+                 {"signature": b"@" + true.signature}):  # fmt: skip
+        with pytest.raises(SignatureRefused):
+            TRUSTED.verify(msgspec.structs.replace(true, **what), "here")
+            pytest.fail(str(what))
+    with pytest.raises(SignatureRefused):
+        TRUSTED.verify(true, "elsewhere")
+    # Nor is a message's own signature that of a schedule.
+    signed_once = SCOUT.sign(plain, "here")
+    with pytest.raises(SignatureRefused):
+        again = msgspec.structs.replace(plain, id="0" * 32, signature=b"@" + signed_once.signature)
+        TRUSTED.verify(again, "here")
+
+
+def test_an_ordinary_agent_verifies_in_whose_names_it_holds_secrets() -> None:
+    def message(sender: str, signing: Signing | None) -> Envelope:
+        return unwrap(wrap(Note("x"), sender=sender, signing=signing, destination="here")[1])
+
+    SCOUT.verify(message("scout", SCOUT), "here")
+    SCOUT.verify(message("writer", None), "here")
+    SCOUT.verify(message("writer", WRITER), "here")
+    for wrong in (message("scout", None), message("scout", Signing({"scout": b"x" * 16}))):
+        with pytest.raises(SignatureRefused):
+            SCOUT.verify(wrong, "here")
+        Signing({"scout": derive(MASTER, "scout")}, required=False).verify(wrong, "here")
+
+
+async def test_only_who_was_asked_can_answer(trusted: Bus, scouts: Bus) -> None:
+    """A reply that is signed right, by another who read the request, is none."""
+    async with scouts.join("scout") as scout, trusted.join("judge") as judge:
+
+        async def serve() -> None:
+            async for delivery in judge.inbox(Note):
+                async with delivery:
+                    channel = scouts.mailbox.channel
+                    signature = {"signing": WRITER, "destination": channel}
+                    _, forged = wrap(
+                        Note("no"), sender="writer", message_id=delivery.id, **signature
+                    )
+                    await trusted.publish(channel, forged)
+                    await delivery.reply(Note("yes"))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(serve)
+            with anyio.fail_after(10):
+                assert await scout.request("judge", Note("?"), Note, timeout=5) == Note("yes")
+                answers = await scout.gather(Note("?"), Note, timeout=5)
+                assert answers.replies == {"judge": Note("yes")}
+            tasks.cancel_scope.cancel()
+        assert scouts.mailbox.refused == 2
+
+
 async def test_nobody_signs_as_another(scouts: Bus) -> None:
     with pytest.raises(SigningKeyUnusable, match="no secret of 'writer' is held here"):
         await scouts.queue("reviews", Note, sender="writer").put(Note("x"))

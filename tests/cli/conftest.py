@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from argentbus.embedded import EmbeddedRedis, free_port
+from argentbus.embedded import free_port
+from tests.conftest import RedisServer
 
 
 @pytest.fixture
-def forgetful_redis(tmp_path: Path) -> Iterator[EmbeddedRedis]:
+def forgetful_redis(tmp_path: Path) -> Iterator[RedisServer]:
     """A Redis that keeps nothing on disk."""
-    server = EmbeddedRedis(tmp_path / "forgetful", free_port(), settings={"appendonly": "no"})
+    server = RedisServer(tmp_path / "forgetful", free_port(), settings={"appendonly": "no"})
     server.start()
     try:
         yield server

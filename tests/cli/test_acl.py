@@ -8,10 +8,11 @@ from typing import Any
 import anyio
 import pytest
 
-from argentbus.embedded import EmbeddedRedis, free_port
+from argentbus.embedded import free_port
 from bus import Bus, ServerRefused, Signing
 from storage import StorageConfig
 from storage.client import StorageClient
+from tests.conftest import RedisServer
 from tests.shell import Shell
 from tests.storage.sidecars import sidecar
 
@@ -19,11 +20,11 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def redis_with_aclfile(tmp_path: Path) -> Iterator[EmbeddedRedis]:
+def redis_with_aclfile(tmp_path: Path) -> Iterator[RedisServer]:
     """A Redis that keeps its users in a file."""
     users = tmp_path / "users.acl"
     users.write_text("")
-    server = EmbeddedRedis(tmp_path / "redis", free_port(), settings={"aclfile": str(users)})
+    server = RedisServer(tmp_path / "redis", free_port(), settings={"aclfile": str(users)})
     server.start()
     try:
         yield server
@@ -86,7 +87,7 @@ async def test_a_dry_run_changes_nothing(shell: Shell, redis_server: Any, namesp
 
 
 async def test_users_are_kept_where_the_server_has_a_file_for_them(
-    shell: Shell, redis_with_aclfile: EmbeddedRedis
+    shell: Shell, redis_with_aclfile: RedisServer
 ) -> None:
     where = ["--redis-url", redis_with_aclfile.url]
     granted = json.loads(shell.run("acl", "grant", "scout", "--json", *where).stdout)

@@ -1,12 +1,14 @@
 """A page without a browser: one request to `/events`, on any backend."""
 
 import json
-from collections.abc import AsyncIterator, MutableMapping
+from collections.abc import AsyncIterator, Mapping, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
 from starlette.types import ASGIApp, Message
+
+_NONE: Mapping[str, str] = {}
 
 
 class Page:
@@ -24,7 +26,9 @@ class Page:
         self._text = ""
 
     @asynccontextmanager
-    async def open(self, app: ASGIApp, host: str = "127.0.0.1:8377") -> AsyncIterator["Page"]:
+    async def open(
+        self, app: ASGIApp, host: str = "127.0.0.1:8377", headers: Mapping[str, str] = _NONE
+    ) -> AsyncIterator["Page"]:
         """Ask for `/events`, and go away with the context."""
         scope = {
             "type": "http",
@@ -36,7 +40,10 @@ class Page:
             "root_path": "",
             "scheme": "http",
             "query_string": b"",
-            "headers": [(b"host", host.encode())],
+            "headers": [
+                (b"host", host.encode()),
+                *((name.encode(), value.encode()) for name, value in headers.items()),
+            ],
         }
 
         async def serve() -> None:

@@ -286,3 +286,29 @@ async def test_stalled_agents_and_instances_are_shown(bus: Bus, board: Board) ->
         lines = {event["kind"]: event["detail"] for event in page.all("events")}
         assert "no progress for 0.4 s" in lines["stalled"]
         assert "page 3" in lines["resumed"]
+
+
+async def test_an_agent_with_an_id_that_is_cleaned_goes_as_it_came(bus: Bus, board: Board) -> None:
+    async with bus.join("scout") as scout, Page().open(create_app(board)) as page:
+        record = msgspec.structs.replace(scout.presence, agent="gh\x07ost\u202e", instance="i")
+        for kind in ("joined", "left"):
+            pairs = ("kind", kind, "agent", record.agent, "presence", msgspec.json.encode(record))
+            await bus.link.call("XADD", bus.keys.presence_events, "*", *pairs)
+            await eventually(
+                lambda kind=kind: any(e["kind"] == kind for e in page.all("events")[-1:])
+            )
+        [came] = [row["id"] for row in page.all("agents") if row["id"].startswith("gh")]
+        assert page.all("left") == [came]
+
+
+@pytest.mark.parametrize("last", [str(2**64), "-1", "9" * 5000, "garbage", "1-0\x00"])
+async def test_a_browser_that_resumes_gets_a_fresh_snapshot_whatever_it_names(
+    bus: Bus, board: Board, last: str
+) -> None:
+    async with bus.join("scout"):
+        page = Page()
+        async with page.open(create_app(board), headers={"last-event-id": last}):
+            await eventually(lambda: bool(page.messages))
+        kind, snapshot = page.messages[0]
+        assert kind == "snapshot"
+        assert [row["id"] for row in snapshot["agents"]] == ["scout"]

@@ -9,8 +9,20 @@ from typing import Any, Final, Protocol
 import asyncpg
 
 from storage.adapter import DatabaseAdapter
+from storage.model.agents import AgentRecord
+from storage.model.candidates import Candidate
+from storage.model.categories import Category, ItemCategory
+from storage.model.entities import Entity, ItemEntity
+from storage.model.feedback import Feedback
+from storage.model.history import TaskChange
 from storage.model.items import MemoryItem
-from storage.model.tasks import Task
+from storage.model.lessons import Lesson
+from storage.model.observations import Observation
+from storage.model.reflections import Reflection
+from storage.model.resources import Resource
+from storage.model.sessions import Session
+from storage.model.tasks import Task, TaskDependency
+from storage.model.teams import Team, TeamInvitation, TeamMember
 from storage.postgres.adapter import PgAdapter
 from storage.postgres.spelling import PgSpelling, vector_out
 from storage.rows import Rows, Spelling
@@ -18,7 +30,27 @@ from storage.sqlite.adapter import SQLiteAdapter
 from storage.sqlite.spelling import SQLiteSpelling
 
 #: What agents fill, parents first.
-TABLES: Final[dict[str, Any]] = {"memory_items": MemoryItem, "tasks": Task}
+TABLES: Final[dict[str, Any]] = {
+    "resources": Resource,
+    "memory_items": MemoryItem,
+    "categories": Category,
+    "item_categories": ItemCategory,
+    "entities": Entity,
+    "item_entities": ItemEntity,
+    "reflections": Reflection,
+    "lessons": Lesson,
+    "live_candidates": Candidate,
+    "model_feedback": Feedback,
+    "sessions": Session,
+    "observations": Observation,
+    "tasks": Task,
+    "task_dependencies": TaskDependency,
+    "task_history": TaskChange,
+    "teams": Team,
+    "team_members": TeamMember,
+    "team_invitations": TeamInvitation,
+    "agents": AgentRecord,
+}
 
 #: On which the conformance suite runs.
 BACKENDS: Final = ("sqlite", "postgres")

@@ -4,12 +4,14 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import anyio
 import pytest
 
 from bus import Bus
 from storage import StorageConfig
 from storage.adapter import DatabaseAdapter
 from storage.sqlite.adapter import SQLiteAdapter
+from tests.postgres import empty
 from tests.storage.backends import BACKENDS, Raw, opened
 
 
@@ -38,9 +40,20 @@ def database(backend: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """A PostgreSQL database of three dimensions for this test, where that is the backend."""
     if backend == "sqlite":
         yield ""
+    elif request.node.get_closest_marker("kept_database"):
+        name = request.getfixturevalue("kept_database")
+        anyio.run(empty, request.getfixturevalue("postgres_server").url(name))
+        yield name
     else:
         with request.getfixturevalue("postgres_server").database(3) as name:
             yield name
+
+
+@pytest.fixture(scope="session")
+def kept_database(postgres_server: Any) -> Iterator[str]:
+    """The database of all tests that are content with an empty one."""
+    with postgres_server.database(3) as name:
+        yield name
 
 
 @pytest.fixture

@@ -200,7 +200,7 @@ async def test_commands_see_those_before_them(storage: DatabaseAdapter) -> None:
             CreateTask(by="scout", task=task),
             CreateTask(by="scout", task=after),
             MoveTask(agent_id="scout", task_id="t-1", status="completed", at=START),
-            DeleteTask(agent_id="scout", task_id="t-1"),
+            DeleteTask(agent_id="scout", task_id="t-1", at=START),
         ]
     )
     view = storage.scoped("scout")

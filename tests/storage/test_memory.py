@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from storage import CommandRefused, MemoryItem
+from storage import CommandRefused, InvalidValue, MemoryItem
 from storage.adapter import DatabaseAdapter
 from tests.storage.backends import Raw
 
@@ -255,3 +255,45 @@ async def test_lists_are_the_newest_first_in_pages_and_by_filter(storage: Databa
     assert await ids(significance="core", memory_type="event") == ["i-3"]
     assert await ids(limit=0) == await ids(limit=-1) == await ids(offset=2**62) == []
     assert (await storage.stats()).memory_items == 6
+
+
+async def test_an_item_is_given_its_embedding_and_loses_it(storage: DatabaseAdapter) -> None:
+    memory = storage.scoped("scout").memory
+    item = await memory.create_item(summary="x", memory_type="event", created_at=START)
+    await memory.embed_item(item.id, [1, 0.5, -2])
+    embedded = await memory.get_item(item.id)
+    assert embedded is not None
+    assert embedded.vector == [1, 0.5, -2]
+    assert embedded.updated_at > START
+    assert [hit.item.id for hit in await memory.search_by_vector([1, 0.5, -2])] == [item.id]
+    with pytest.raises(InvalidValue, match="embedding: has 2 dimensions, and this storage keeps 3"):
+        await memory.embed_item(item.id, [1, 2])
+    with pytest.raises(CommandRefused, match="agent other has no memory item"):
+        await storage.scoped("other").memory.embed_item(item.id, [0, 0, 1])
+    await memory.embed_item(item.id, None)
+    assert await memory.search_by_vector([1, 0.5, -2]) == []
+
+
+async def test_stats_count_what_is_the_agents_own(storage: DatabaseAdapter) -> None:
+    memory = storage.scoped("scout").memory
+    empty = await memory.get_stats()
+    assert (empty.items, empty.reinforcements, empty.by_memory_type) == (0, 0, {})
+    for n in range(4):
+        await memory.create_item(
+            summary=f"{n % 3}",
+            memory_type="skill" if n % 3 else "event",
+            significance="core" if n == 1 else "routine",
+            visibility="public",
+            embedding=[1, 0, 0] if n == 2 else None,
+        )
+    await memory.create_resource()
+    await memory.create_category("c")
+    await memory.create_entity("e", visibility="family")
+    stats = await memory.get_stats()
+    assert (stats.items, stats.embedded, stats.reinforcements) == (3, 1, 4)
+    assert stats.by_memory_type == {"event": 1, "skill": 2}
+    assert stats.by_significance == {"routine": 2, "core": 1}
+    assert stats.by_visibility == {"public": 3}
+    assert (stats.resources, stats.categories, stats.entities, stats.lessons) == (1, 1, 1, 0)
+    assert await storage.scoped("other").memory.get_stats() == empty
+    assert await storage.operator().memory.get_stats() == stats

@@ -9,6 +9,7 @@ import pytest
 from storage import queries, search
 from storage.model.items import CreateItem, MemoryItem
 from storage.postgres.adapter import PgAdapter
+from storage.where import EVERY
 from tests.postgres import PostgresServer
 from tests.storage.test_apply import START
 
@@ -76,6 +77,7 @@ async def test_the_index_serves_the_search_under_row_level_security(
         await connection.execute("SET LOCAL ROLE argentbus_app")
         await connection.execute("SELECT set_config('app.agent_id', 'a', true)")
         await connection.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
+        sql, _ = EVERY.placed(sql)
         plain = sql.replace("$1", "'a'").replace("$2", "'[1,0,0]'").replace("$3", "100")
         rows = await connection.fetch("EXPLAIN " + plain)
     await connection.close()

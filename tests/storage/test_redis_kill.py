@@ -12,8 +12,10 @@ import pytest
 from bus import Bus, BusUnavailable, Lease
 from storage import StorageConfig
 from storage.client import StorageClient
+from storage.errors import WritesLost
+from storage.log import log_of
 from tests.storage.rows import query
-from tests.storage.sidecars import process, until_it_holds
+from tests.storage.sidecars import process, sidecar, until_it_holds
 from tests.storage.test_sidecar_kill import no_traceback, watch_for_doubles
 from tests.waiting import eventually
 
@@ -183,6 +185,65 @@ async def test_what_redis_acknowledged_before_it_was_killed_is_written_by_a_late
         with process(config, tmp_path / "sidecar.log"):
             await client.flush(30)
             assert query(path, "SELECT count(*) FROM memory_items") == [(500,)]
+
+
+async def test_a_log_that_lost_its_tail_goes_on_and_its_writers_are_told(
+    own_redis: Any, namespace: str, path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = StorageConfig(
+        redis_url=own_redis.url, namespace=namespace, sqlite_path=path, partitions=1, lease=2.0
+    )
+    async with (
+        Bus.connect(own_redis.url, namespace=namespace) as bus,
+        bus.join("scout") as scout,
+    ):
+        client, log = StorageClient(scout), log_of(bus, 0)
+        await bus.put_value("storage.partitions", b"1")
+        await _create(client, 1)
+        async with sidecar(config):
+            await client.flush(10)
+            kept = own_redis.written
+            seconds, _ = await bus.link.call("TIME")
+            await bus.link.call("XSETID", log.key, f"{(int(seconds) + 3600) * 1000}-0")
+            await _create(client, 2)
+            await client.flush(10)  # the position is in the future now
+            await anyio.to_thread.run_sync(own_redis.lose_tail, kept)
+            await _create(client, 3)  # with an id that the sidecar has passed
+            with anyio.fail_after(20):
+                with suppress(WritesLost):
+                    await client.flush(15)
+                await _create(client, 4)
+                await client.flush(15)
+        assert query(path, "SELECT count(*) FROM memory_items") == [(4,)]
+        assert "lost the end of the write log" in caplog.text
+
+
+async def test_flush_tells_of_a_write_that_redis_lost_although_others_came_after_it(
+    own_redis: Any, namespace: str, path: Path
+) -> None:
+    config = StorageConfig(
+        redis_url=own_redis.url, namespace=namespace, sqlite_path=path, partitions=1, lease=2.0
+    )
+    async with (
+        Bus.connect(own_redis.url, namespace=namespace) as bus,
+        Bus.connect(own_redis.url, namespace=namespace) as elsewhere,
+        bus.join("scout") as scout,
+        elsewhere.join("writer") as writer,
+    ):
+        await bus.put_value("storage.partitions", b"1")
+        client, other = StorageClient(scout), StorageClient(writer)
+        await _create(client, 1)
+        kept = own_redis.written
+        await _create(client, 2)
+        await anyio.to_thread.run_sync(own_redis.lose_tail, kept)
+        await _create(other, 3)
+        async with sidecar(config):
+            await other.flush(20)
+            with pytest.raises(WritesLost, match="write it again"):
+                await client.flush(20)
+            await _create(client, 2)
+            await client.flush(20)
+        assert query(path, "SELECT count(*) FROM memory_items") == [(3,)]
 
 
 async def _create(client: StorageClient, n: int) -> None:

@@ -168,7 +168,11 @@ async def test_a_frozen_sidecar_that_wakes_cannot_commit_and_is_of_use_again(
                 [(fence,)] = query(path, "SELECT fence FROM positions")
                 frozen.send_signal(signal.SIGCONT)
                 await until_it_holds(bus, frozen, 0)
-                await eventually(lambda: "partition 0 given up" in (tmp_path / "a.log").read_text())
+                await eventually(
+                    lambda: (
+                        "a partition was given up: partition=0" in (tmp_path / "a.log").read_text()
+                    )
+                )
                 await write(4000, 1000)
                 await client.flush()
                 assert query(path, "SELECT fence FROM positions") == [(fence,)]

@@ -137,7 +137,7 @@ async def test_an_update_changes_what_it_names(storage: DatabaseAdapter) -> None
     assert changed.updated_at > START
     assert [task.id for task in await tasks.search_tasks("new")] == [task.id]
     assert await tasks.search_tasks("old") == []
-    for field in ("status", "id", "agent_id", "depends_on", "nonsense"):
+    for field in ("status", "id", "agent_id", "claim_id", "nonsense"):
         with pytest.raises(InvalidValue, match=f"{field}: cannot be changed"):
             await tasks.update_task(task.id, **{field: "x"})
 
@@ -222,7 +222,7 @@ async def test_the_same_task_again_is_no_news_and_another_with_its_id_is_refused
     await tasks.start("task-1")
     await tasks.create_task(title="one", task_id="task-1", created_at=START)
     assert await status(tasks, "task-1") == "in_progress"
-    for depends_on in ([], ["task-1"]):
+    for depends_on in ([], ["task-2"]):
         with pytest.raises(CommandRefused, match="another task task-1 already"):
             await storage.scoped("other").tasks.create_task(
                 title="two", task_id="task-1", depends_on=depends_on

@@ -99,20 +99,25 @@ OF_TASKS: list[tuple[str, Any, str]] = [
     ("tags", "abc", "list"),
     ("metadata", {"a": math.inf}, "infinity"),
     ("metadata", nested(990), "nested"),
+    ("depends_on", ["\0"], "NUL"),
+    ("depends_on", None, "list"),
+    ("depends_on", ["x"] * 1001, "1,001 tasks"),
+    ("parent_task_id", "\0", "NUL"),
+    ("team_id", "\ud800", "surrogate"),
 ]
 ONLY_NEW_TASKS: list[tuple[str, Any, str]] = [
     ("id", "t" * 129, "129"),
     ("agent_id", "\0", "NUL"),
     ("status", "done", "must be pending"),
     ("source", "dream", "must be user"),
-    ("depends_on", ["\0"], "NUL"),
-    ("depends_on", None, "list"),
     ("started_at", NAIVE, "time zone"),
     ("completed_at", BEHIND_THE_END, "between the years"),
     ("created_at", NAIVE, "time zone"),
     ("updated_at", None, "missing"),
-    ("parent_task_id", "\0", "NUL"),
-    ("team_id", "\ud800", "surrogate"),
+    ("claim_id", "c", "then `claim` it"),
+    ("claim_expires_at", NOW, "then `claim` it"),
+    ("depends_on", ["t-1"], "itself"),
+    ("parent_task_id", "t-1", "itself"),
 ]
 
 
@@ -206,7 +211,7 @@ COMMANDS: list[tuple[Callable[[], Any], str, str]] = [
         lambda: UpdateItem(agent_id="a", item_id="i", changes={"a'; DROP": 1}, at=NOW),
         *("a'; DROP", "cannot be changed"),
     ),
-    (lambda: DeleteTask(agent_id="scout", task_id="\0"), "task_id", "NUL"),
+    (lambda: DeleteTask(agent_id="scout", task_id="\0", at=NOW), "task_id", "NUL"),
     (
         lambda: MoveTask(agent_id="scout", task_id="t", status="done", at=NOW),
         *("status", "must be pending"),
@@ -247,7 +252,7 @@ async def test_the_methods_refuse_before_anything_is_written(
             await view.memory.create_item(memory_type="event", **columns)  # type: ignore[arg-type]
     with pytest.raises(InvalidValue, match="title"):
         await view.tasks.create_task(title="\0")
-    assert await raw.everything() == {"memory_items": [], "tasks": []}
+    assert not any((await raw.everything()).values())
 
 
 async def test_a_reader_is_told_what_is_wrong_with_what_it_asks(storage: DatabaseAdapter) -> None:

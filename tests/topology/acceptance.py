@@ -9,7 +9,10 @@ import anyio
 import msgspec
 
 from bus import Bus, LockNotAcquired
+from tests.topology import queueing
+from tests.topology.company import gathering, holdings
 from tests.topology.coordination import jobs, locks, maps
+from tests.topology.signed import signed
 from tests.waiting import eventually
 
 #: Seconds without a heartbeat after which something counts as dead in these tests.
@@ -147,6 +150,34 @@ async def topic(url: str, namespace: str) -> None:
             assert [feed.gaps for feed in feeds] == [0] * 5
 
 
+async def pattern(url: str, namespace: str) -> None:
+    """All topics that fit are heard, each in order, also those that nobody knew before."""
+    async with two(url, namespace) as (one, other):
+        # Publishers have looked, and found nobody.
+        await one.topic("mood.0", str).publish("too early")
+        await one.topic("weather", str).publish("too early")
+        async with (
+            other.topics("mood.?*", str).subscribe() as moods,
+            other.topics("mood.*", str).subscribe() as others,
+            other.topic("mood.3", str).subscribe() as by_name,
+        ):
+            for n in range(5):
+                await one.topic("weather", str).publish("rain")
+                for m in range(4):
+                    await one.topic(f"mood.{n}", str).publish(str(m))
+            for feed in (moods, others):
+                with anyio.fail_after(5):
+                    got = [await anext(feed) for _ in range(20)]
+                assert [(event.topic, event.body) for event in got] == [
+                    (f"mood.{n}", str(m)) for n in range(5) for m in range(4)
+                ]
+                assert feed.gaps == feed.dropped == 0
+            with anyio.fail_after(5):  # each once, whatever else listens
+                assert [(await anext(by_name)).body for _ in range(4)] == ["0", "1", "2", "3"]
+            for feed in (moods, others, by_name):
+                assert not feed._items
+
+
 async def request(url: str, namespace: str) -> None:
     """Agents ask each other, and get answers."""
     async with two(url, namespace) as (one, other):
@@ -193,14 +224,34 @@ async def coordination(url: str, namespace: str) -> None:
             await promise(*pair)
 
 
+async def queues(url: str, namespace: str) -> None:
+    """Queues in order, bounded, by the clock, durable, with what went wrong set aside."""
+    async with two(url, namespace) as pair, anyio.create_task_group() as tasks:
+        for promise in queueing.PROMISES:
+            tasks.start_soon(promise, *pair)
+
+
+async def company(url: str, namespace: str) -> None:
+    """Many are asked at once, and the dead leave what they held to others."""
+    async with two(url, namespace) as pair:
+        await gathering(*pair)
+        await holdings(*pair)
+
+
+#: In parts that run one after the other: each promise has times to keep, and two cores are few.
+PARTS = (
+    (presence, queue, lock, topic, request, log, coordination),
+    (pattern, queues, company, signed),
+)
+
 PROMISES: dict[str, Callable[[str, str], Any]] = {
-    promise.__name__: promise
-    for promise in (presence, queue, lock, topic, request, log, coordination)
+    promise.__name__: promise for part in PARTS for promise in part
 }
 
 
 async def everything(url: str, namespace: str) -> None:
-    """All promises at the same time, each in a namespace of its own."""
-    async with anyio.create_task_group() as tasks:
-        for name, promise in PROMISES.items():
-            tasks.start_soon(promise, url, f"{namespace}-{name}")
+    """All promises, those of a part at the same time, each in a namespace of its own."""
+    for part in PARTS:
+        async with anyio.create_task_group() as tasks:
+            for promise in part:
+                tasks.start_soon(promise, url, f"{namespace}-{promise.__name__}")

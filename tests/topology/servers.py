@@ -16,6 +16,7 @@ import redis
 from argentbus.embedded import free_port
 from argentbus.embedded.redis import server_binary
 from bus.servers.slots import slot_of
+from tests.guarding import guarded
 
 HOST = "127.0.0.1"
 
@@ -26,16 +27,33 @@ GONE = 1000
 class Server:
     """One redis-server process in a directory of its own."""
 
-    def __init__(self, directory: Path, port: int, *settings: str, binary: Path | None = None):
+    def __init__(
+        self,
+        directory: Path,
+        port: int,
+        *settings: str,
+        binary: Path | None = None,
+        password: str | None = None,
+    ):
+        """Args: `password` is what the settings ask of clients."""
         self.directory = directory
         self.port = port
         self.settings = settings
         self.binary = binary or server_binary()
+        self.password = password
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         return f"redis://{HOST}:{self.port}"
+
+    @property
+    def known_as(self) -> int:
+        """The port at which others know it: that for TLS, where it replicates by TLS."""
+        settings = dict(zip(self.settings[::2], self.settings[1::2], strict=True))
+        if settings.get("--tls-replication") == "yes":
+            return int(settings["--tls-port"])
+        return self.port
 
     def command(self) -> list[str]:
         return [
@@ -46,13 +64,15 @@ class Server:
     def start(self, *, wait: bool = True) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         with (self.directory / "log").open("ab") as output:
-            self.process = subprocess.Popen(
-                self.command(),
-                cwd=self.directory,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
+            self.process = guarded(
+                subprocess.Popen(
+                    self.command(),
+                    cwd=self.directory,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
             )
         if wait:
             within(10, self.answers, f"the server in {self.directory} does not answer")
@@ -61,7 +81,7 @@ class Server:
         assert self.process is not None
         if self.process.poll() is not None:
             raise AssertionError((self.directory / "log").read_text()[-2000:])
-        return self.says("PING").startswith("+PONG")
+        return self.says("PING").startswith(("+PONG", "-NOAUTH"))
 
     def says(self, line: str) -> str:
         """The first words of the answer to an inline command; empty where nobody answers."""
@@ -72,7 +92,9 @@ class Server:
 
     def call(self, *command: Any) -> Any:
         """One command over a plain client, for what the test itself has to know or do."""
-        with redis.Redis(port=self.port, socket_timeout=5, decode_responses=True) as client:
+        with redis.Redis(
+            port=self.port, password=self.password, socket_timeout=5, decode_responses=True
+        ) as client:
             return client.execute_command(*command)
 
     @property
@@ -239,24 +261,57 @@ class SentinelServers:
 
     SERVICE = "agents"
 
-    def __init__(self, directory: Path):
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        binary: Path | None = None,
+        each: Callable[[], tuple[str, ...]] = tuple,
+        password: str | None = None,
+        sentinel_password: str | None = None,
+    ):
+        """Args: `each` makes settings for one server, or sentinel, more."""
         self.directory = directory
-        self.servers = [Server(directory / f"redis-{n}", free_port()) for n in range(3)]
+        self.binary = binary
+        self.each = each
+        self.sentinel_password = sentinel_password
+        secret = ("--requirepass", password, "--masterauth", password) if password else ()
+        self.servers = [
+            Server(
+                directory / f"redis-{n}",
+                free_port(),
+                *(*each(), *secret),
+                binary=binary,
+                password=password,
+            )
+            for n in range(3)
+        ]
         self.sentinels: list[Server] = []
 
     @property
     def url(self) -> str:
-        hosts = ",".join(f"{HOST}:{sentinel.port}" for sentinel in self.sentinels)
-        return f"redis+sentinel://{hosts}/{self.SERVICE}"
+        return f"redis+sentinel://{self.hosts}/{self.SERVICE}"
+
+    @property
+    def hosts(self) -> str:
+        """Where the sentinels are."""
+        return ",".join(f"{HOST}:{sentinel.known_as}" for sentinel in self.sentinels)
 
     def start(self) -> None:
         primary, *replicas = self.servers
         primary.start()
         for server in replicas:
-            server.settings = ("--replicaof", f"{HOST} {primary.port}")
+            server.settings += ("--replicaof", f"{HOST} {primary.known_as}")
             server.start()
         for n in range(3):
-            sentinel = Sentinel(self.directory / f"sentinel-{n}", free_port(), primary.port)
+            sentinel = Sentinel(
+                self.directory / f"sentinel-{n}",
+                free_port(),
+                primary,
+                *self.each(),
+                binary=self.binary,
+                password=self.sentinel_password,
+            )
             sentinel.start()
             self.sentinels.append(sentinel)
         self.settle()
@@ -265,7 +320,11 @@ class SentinelServers:
         """The primary that the sentinels name."""
         living = [sentinel for sentinel in self.sentinels if sentinel.alive]
         port = int(living[0].call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.SERVICE)[1])
-        return next(server for server in self.servers if server.port == port)
+        return next(server for server in self.servers if server.known_as == port)
+
+    def owner(self, key: str) -> Server:
+        """The server that has `key`, as all others: the primary."""
+        return self.primary()
 
     def lose(self, key: str) -> None:
         """Kill the primary."""
@@ -292,7 +351,7 @@ class SentinelServers:
                 return False
             followers = [s for s in self.servers if s is not primary and s.alive]
             return all(
-                role(s) == "slave" and s.call("ROLE")[2:4] == [primary.port, "connected"]
+                role(s) == "slave" and s.call("ROLE")[2:4] == [primary.known_as, "connected"]
                 for s in followers
             )
         except redis.RedisError:
@@ -310,23 +369,38 @@ class SentinelServers:
 
 
 class Sentinel(Server):
-    """A sentinel that takes what listens on port `primary` for the primary."""
+    """A sentinel that takes `primary` for the primary."""
 
-    def __init__(self, directory: Path, port: int, primary: int):
-        super().__init__(directory, port)
+    def __init__(
+        self,
+        directory: Path,
+        port: int,
+        primary: Server,
+        *settings: str,
+        binary: Path | None = None,
+        password: str | None = None,
+    ):
+        super().__init__(directory, port, *settings, binary=binary, password=password)
         self.primary = primary
 
     def command(self) -> list[str]:
         configuration = self.directory / "sentinel.conf"
         if not configuration.exists():
-            service = SentinelServers.SERVICE
-            configuration.write_text(
-                f"port {self.port}\nbind {HOST}\ndir {self.directory}\n"
-                f"sentinel monitor {service} {HOST} {self.primary} 2\n"
-                f"sentinel down-after-milliseconds {service} {GONE}\n"
-                f"sentinel failover-timeout {service} 3000\n"
-                f"sentinel parallel-syncs {service} 2\n"
-            )
+            service, primary = SentinelServers.SERVICE, self.primary
+            lines = [
+                *(f"port {self.port}", f"bind {HOST}", f"dir {self.directory}"),
+                f"sentinel monitor {service} {HOST} {primary.known_as} 2",
+                f"sentinel down-after-milliseconds {service} {GONE}",
+                f"sentinel failover-timeout {service} 3000",
+                f"sentinel parallel-syncs {service} 2",
+            ]
+            if primary.password:
+                lines.append(f"sentinel auth-pass {service} {primary.password}")
+            if self.password:
+                lines += [f"requirepass {self.password}", f"sentinel sentinel-pass {self.password}"]
+            names = (name.removeprefix("--") for name in self.settings[::2])
+            lines += map(" ".join, zip(names, self.settings[1::2], strict=True))
+            configuration.write_text("\n".join(lines) + "\n")
         return [str(self.binary), str(configuration), "--sentinel"]
 
 

@@ -1,6 +1,7 @@
 """Servers are taken away under load: everybody goes on, and what a replica had is there."""
 
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -35,7 +36,6 @@ async def test_the_master_of_the_queue_is_killed(cluster: ClusterServers, namesp
         # It comes back as a replica of its successor.
         await in_thread(cluster.mend)
         await load.goes_on()
-        load.producing = False
         await load.all_handled(set(load.replicated))
 
 
@@ -49,7 +49,6 @@ async def test_the_primary_is_killed(sentinels: SentinelServers, namespace: str)
         # It comes back, and takes itself for the primary until the sentinels tell it otherwise.
         await in_thread(sentinels.mend)
         await load.goes_on()
-        load.producing = False
         await load.all_handled(set(load.replicated))
 
 
@@ -64,7 +63,6 @@ async def test_the_master_of_the_queue_hangs(cluster: ClusterServers, namespace:
             master.thaw()
         await in_thread(cluster.settle)
         await load.goes_on()
-        load.producing = False
         await load.all_handled(set(load.replicated))
 
 
@@ -79,7 +77,6 @@ async def test_the_primary_hangs(sentinels: SentinelServers, namespace: str) -> 
         finally:
             primary.thaw()
         await load.goes_on()
-        load.producing = False
         await load.all_handled(set(load.replicated))
 
 
@@ -90,7 +87,6 @@ async def test_master_and_replica_change_places(cluster: ClusterServers, namespa
         replica.call("CLUSTER", "FAILOVER")
         await load.goes_on()
         assert cluster.owner(Keys(namespace).queue("jobs")) is replica
-        load.producing = False
         await load.all_handled(load.acknowledged | load.replicated)
 
 
@@ -101,8 +97,43 @@ async def test_the_primary_is_made_a_replica(sentinels: SentinelServers, namespa
         sentinels.sentinels[0].call("SENTINEL", "FAILOVER", sentinels.SERVICE)
         await eventually(lambda: role(primary) == "slave", timeout=20)
         await load.goes_on()
-        load.producing = False
         await load.all_handled(set(load.replicated))
+
+
+@pytest.mark.parametrize(
+    ("servers", "anyio_backend"),
+    [("cluster", "trio"), ("sentinels", "asyncio")],
+    indirect=["anyio_backend"],
+)
+async def test_flushall_and_a_deleted_stream_are_healed_and_reported(
+    servers: str,
+    request: pytest.FixtureRequest,
+    namespace: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What was there is lost; all that is put from then on is handled, and nobody is restarted."""
+    there: Any = request.getfixturevalue(servers)
+    masters = there.masters() if servers == "cluster" else [there.primary()]
+    queue = Keys(namespace).queue("jobs")
+    async with under_load(there.url, namespace) as load:
+        for loss in ("FLUSHALL", "DEL"):
+            caplog.clear()
+            if loss == "DEL":
+                there.owner(queue).call("DEL", queue)
+            else:
+                for server in masters:
+                    server.call("FLUSHALL")
+            load.mark()
+            await load.goes_on()
+
+            def reported() -> bool:
+                return f"{queue} or its group workers was gone" in caplog.text
+
+            await eventually(reported)
+        put = set(load.since)
+        assert len(put) > 20
+        assert not load.expired
+        await load.all_handled(put)
 
 
 async def test_a_dead_sentinel_is_passed_over(sentinels: SentinelServers, namespace: str) -> None:
@@ -152,7 +183,7 @@ async def test_a_sentinel_that_names_a_replica(
     sentinels: SentinelServers, namespace: str, tmp_path: Path
 ) -> None:
     replica = next(s for s in sentinels.servers if s is not sentinels.primary())
-    wrong = Sentinel(tmp_path / "wrong", free_port(), replica.port)
+    wrong = Sentinel(tmp_path / "wrong", free_port(), replica)
     try:
         wrong.start()
         url = f"redis+sentinel://{HOST}:{wrong.port}/{sentinels.SERVICE}"
@@ -176,7 +207,6 @@ async def test_slots_move_under_load(cluster: ClusterServers, namespace: str) ->
                 await in_thread(cluster.move, slot, target, 0.3)
             assert cluster.owner(names[0]) is cluster.owner(names[1]) is target
             await load.goes_on()
-        load.producing = False
         await load.all_handled(load.acknowledged | load.replicated)
     more = {kind: cluster.errors(kind) - before for kind, before in redirections.items()}
     assert min(more.values()) > 0

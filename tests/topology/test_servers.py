@@ -25,7 +25,14 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def server(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     directory = tmp_path_factory.mktemp("server")
-    socket = ("--unixsocket", str(directory / "socket"), "--appendonly", "yes")
+    socket = (
+        "--unixsocket",
+        str(directory / "socket"),
+        "--appendonly",
+        "yes",
+        "--appendfsync",
+        "everysec",
+    )
     server = Server(directory, free_port(), *socket, binary=FOUND[kind])
     try:
         server.start()
@@ -34,10 +41,14 @@ def server(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serv
         server.kill()
 
 
-async def test_everything(server: Server, kind: str, namespace: str) -> None:
+@pytest.mark.parametrize(
+    ("anyio_backend", "by"), [("asyncio", "port"), ("trio", "socket")], indirect=["anyio_backend"]
+)
+async def test_everything(server: Server, kind: str, namespace: str, by: str) -> None:
+    url = server.url if by == "port" else f"unix://{server.directory}/socket"
     with anyio.fail_after(30):
-        await everything(server.url, namespace)
-    async with Bus.connect(f"unix://{server.directory}/socket", namespace=namespace) as bus:
+        await everything(url, namespace)
+    async with Bus.connect(url, namespace=namespace) as bus:
         name, _, version = kind.partition("-")
         assert bus.server_version.startswith(version if name == "redis" else f"valkey {version}")
         # Numbers of Valkey's own releases promise other commands than Redis's.

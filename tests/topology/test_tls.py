@@ -12,10 +12,11 @@ import pytest
 import trustme
 
 from argentbus.embedded import free_port
-from bus import Bus, BusError, BusUnavailable
-from tests.topology.acceptance import request, topic
+from bus import Bus, BusError, BusUnavailable, ServerRefused
+from tests.topology.acceptance import everything, topic
 from tests.topology.binaries import FOUND, WITH_TLS
-from tests.topology.servers import HOST, ClusterServers, Server
+from tests.topology.load import under_load
+from tests.topology.servers import HOST, ClusterServers, SentinelServers, Server
 
 pytestmark = pytest.mark.anyio
 
@@ -109,9 +110,8 @@ async def refused(url: str, match: str, error: type[BusError] = BusUnavailable) 
 async def test_a_private_authority(
     tls: TlsServer, certificates: Certificates, namespace: str
 ) -> None:
-    url = f"rediss://{HOST}:{tls.tls_port}?ca={certificates.ca}"
-    await topic(url, namespace)
-    await request(url, namespace)
+    with anyio.fail_after(30):
+        await everything(f"rediss://{HOST}:{tls.tls_port}?ca={certificates.ca}", namespace)
 
 
 async def test_an_authority_that_is_not_trusted(tls: TlsServer, certificates: Certificates) -> None:
@@ -167,3 +167,56 @@ async def test_a_cluster(certificates: Certificates, namespace: str, tmp_path: P
         await refused(f"rediss+cluster://{HOST}:{seed}", "its certificate is not trusted")
     finally:
         cluster.stop()
+
+
+@pytest.fixture(scope="module")
+def sentinels(
+    tmp_path_factory: pytest.TempPathFactory, certificates: Certificates
+) -> Iterator[SentinelServers]:
+    """All of them speak TLS with each other, ask for certificates, and for passwords."""
+    servers = SentinelServers(
+        tmp_path_factory.mktemp("tls-sentinels"),
+        binary=binary_with_tls(),
+        each=lambda: (*settings_for(certificates, free_port()), "--tls-replication", "yes"),
+        password="s3cret-of-the-primary",
+        sentinel_password="s3cret-of-the-sentinels",
+    )
+    try:
+        servers.start()
+        yield servers
+    finally:
+        servers.stop()
+
+
+def url_of(sentinels: SentinelServers, options: str) -> str:
+    hosts = f":{sentinels.servers[0].password}@{sentinels.hosts}"
+    return f"rediss+sentinel://{hosts}/{sentinels.SERVICE}?{options}"
+
+
+async def test_through_sentinels(
+    sentinels: SentinelServers, certificates: Certificates, namespace: str
+) -> None:
+    ours = f"cert={certificates.client}&sentinel_password={sentinels.sentinel_password}"
+    url = url_of(sentinels, f"ca={certificates.ca}&{ours}")
+    with anyio.fail_after(30):
+        await everything(url, namespace)
+    await refused(url_of(sentinels, ours), "its certificate is not trusted")
+    await refused(
+        url_of(sentinels, f"ca={certificates.ca}&cert={certificates.client}"),
+        "check the user and password in the URL",
+        ServerRefused,
+    )
+    wrong = url_of(sentinels, f"ca={certificates.ca}&{ours}").replace("-of-the-primary", "-x")
+    await refused(wrong, "check the user and password in the URL", ServerRefused)
+
+
+@pytest.mark.parametrize("anyio_backend", ["trio"], indirect=True)
+async def test_a_primary_behind_tls_is_killed(
+    sentinels: SentinelServers, certificates: Certificates, namespace: str
+) -> None:
+    trust = f"ca={certificates.ca}&cert={certificates.client}"
+    url = url_of(sentinels, f"{trust}&sentinel_password={sentinels.sentinel_password}")
+    async with under_load(url, namespace) as load:
+        sentinels.lose("")
+        await load.goes_on()
+        await load.all_handled(set(load.replicated))

@@ -28,7 +28,7 @@ for i = 4, #ARGV, 5 do
     buried[#buried + 1] = id
   end
 end
-if refused > 0 then redis.call('HINCRBY', KEYS[5], 'refused', refused) end
+if refused > 0 then bump(q, 'refused', refused) end
 if #buried > 0 and redis.call('HGET', KEYS[5], 'exact') then
   local groups = groups_of(q)
   for _, id in ipairs(buried) do

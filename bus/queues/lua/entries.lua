@@ -7,7 +7,7 @@
 -- one enters the stream when every group is done with the head.
 -- `counts` has: exact (set where entries are to leave the stream one by one, as soon as every group
 -- is done with them), parked (messages in lanes), bytes (of all messages, where somebody bounds
--- them), refused (garbled messages that were buried).
+-- them), refused (garbled messages that were buried), garbled (what was no id where one belongs).
 
 -- Entry ids are two numbers; as text, '9-1' would sort behind '10-1'.
 local function less(a, b)
@@ -19,10 +19,41 @@ local function less(a, b)
   return aseq < bseq
 end
 
+-- Whether a text is an entry id. A foreign hand may have written something else in its place.
+local function is_id(text)
+  local ms, seq = (text or ''):match('^(%d+)%-(%d+)$')
+  local function fits(number) return #number < 20 or (#number == 20 and number <= '18446744073709551615') end
+  return ms ~= nil and fits(ms) and fits(seq)
+end
+
 local function fields_of(list)
   local fields = {}
   for i = 1, #list, 2 do fields[list[i]] = list[i + 1] end
   return fields
+end
+
+-- A counter, or nil where there is none or it is no number.
+local function count_of(q, field)
+  local text = redis.call('HGET', q.counts, field)
+  return text and text:match('^%-?%d+$') and tonumber(text) or nil
+end
+
+-- Count up; anew where what is there is no number.
+local function bump(q, field, by)
+  local counted = redis.pcall('HINCRBY', q.counts, field, by)
+  if type(counted) == 'number' then return end
+  if field == 'bytes' then
+    -- Whoever bounds the queue counts them at the next put.
+    redis.call('HDEL', q.counts, field)
+  elseif field == 'parked' then
+    local parked = 0
+    for _, key in ipairs(redis.call('HKEYS', q.lanes)) do
+      parked = parked + redis.call('LLEN', q.lane .. key)
+    end
+    redis.call('HSET', q.counts, field, parked)
+  else
+    redis.call('HSET', q.counts, field, by)
+  end
 end
 
 local function append(q, message, key, group)
@@ -39,7 +70,7 @@ local function enter(q, message, key, group)
   local head = redis.call('HGET', q.lanes, key)
   if head then
     redis.call('RPUSH', q.lane .. key, group .. '\n' .. message)
-    redis.call('HINCRBY', q.counts, 'parked', 1)
+    bump(q, 'parked', 1)
   else
     redis.call('HSET', q.lanes, key, append(q, message, key, group))
     redis.call('HSET', q.counts, 'exact', 1)
@@ -57,7 +88,7 @@ local function advance(q, key)
   local cut = waiting:find('\n', 1, true) or 0
   local id = append(q, waiting:sub(cut + 1), key, waiting:sub(1, math.max(cut - 1, 0)))
   redis.call('HSET', q.lanes, key, id)
-  redis.call('HINCRBY', q.counts, 'parked', -1)
+  bump(q, 'parked', -1)
 end
 
 local function groups_of(q)
@@ -86,7 +117,7 @@ local function remove(q, id)
   redis.call('XDEL', q.stream, id)
   local fields = fields_of(entry[2])
   if q.bytes == nil then q.bytes = redis.call('HEXISTS', q.counts, 'bytes') == 1 end
-  if q.bytes then redis.call('HINCRBY', q.counts, 'bytes', -#(fields['e'] or '')) end
+  if q.bytes then bump(q, 'bytes', -#(fields['e'] or '')) end
   if fields['k'] and redis.call('HGET', q.lanes, fields['k']) == id then
     advance(q, fields['k'])
   end

@@ -13,6 +13,6 @@ end
 local q = {stream = KEYS[3], counts = KEYS[4], lanes = KEYS[5], lane = ARGV[7]}
 enter(q, ARGV[5], ARGV[6], '')
 if redis.call('HEXISTS', KEYS[4], 'bytes') == 1 then
-  redis.call('HINCRBY', KEYS[4], 'bytes', #ARGV[5])
+  bump(q, 'bytes', #ARGV[5])
 end
 return 1

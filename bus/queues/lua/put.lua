@@ -8,7 +8,8 @@
 -- where it was deduplicated, '' where it was put, '!' where the queue is full. Behind the first that
 -- does not fit none of the batch is put, so that none overtakes another.
 -- The numbering is that of Kafka's idempotent producer (KIP-98): a retry carries the same numbers.
--- What is remembered is '<last number> <first number of the last batch that was refused>'.
+-- What is remembered is '<last number> <first number of the last batch that was refused>', as in
+-- append.lua.
 local q = {stream = KEYS[1], counts = KEYS[4], lanes = KEYS[5], lane = ARGV[3]}
 local number, most, most_bytes = tonumber(ARGV[1]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local values = tonumber(ARGV[8])
@@ -26,7 +27,7 @@ if values == 1 and most == 0 and most_bytes == 0 then
     number = number + 1
   end
   if grown > 0 and redis.call('HEXISTS', KEYS[4], 'bytes') == 1 then
-    redis.call('HINCRBY', KEYS[4], 'bytes', grown)
+    bump(q, 'bytes', grown)
   end
   -- Written also when nothing is new: WAIT waits for what this connection wrote.
   redis.call('SET', KEYS[2], string.format('%.0f 0', math.max(number - 1, last)), 'EX', ARGV[2])
@@ -60,8 +61,8 @@ end
 local length, bytes
 local function measure()
   length = redis.call('XLEN', KEYS[1]) + redis.call('ZCARD', KEYS[3])
-    + tonumber(redis.call('HGET', KEYS[4], 'parked') or 0)
-  bytes = tonumber(redis.call('HGET', KEYS[4], 'bytes') or 0) + grown
+    + (count_of(q, 'parked') or 0)
+  bytes = (count_of(q, 'bytes') or 0) + grown
 end
 local function fits(size)
   return (most == 0 or length < most) and (most_bytes == 0 or bytes + size <= most_bytes)
@@ -69,7 +70,7 @@ end
 
 if most > 0 or most_bytes > 0 then
   redis.call('HSET', KEYS[4], 'exact', 1)
-  if most_bytes > 0 and redis.call('HEXISTS', KEYS[4], 'bytes') == 0 then
+  if most_bytes > 0 and not count_of(q, 'bytes') then
     redis.call('HSET', KEYS[4], 'bytes', bytes_in_queue())
   end
   measure()
@@ -126,7 +127,7 @@ for i = 9, #ARGV, values do
   results[#results + 1] = result
   number = number + 1
 end
-if grown > 0 and counting then redis.call('HINCRBY', KEYS[4], 'bytes', grown) end
+if grown > 0 and counting then bump(q, 'bytes', grown) end
 redis.call('SET', KEYS[2], string.format('%.0f %.0f', math.max(number - 1, last), first_refused),
   'EX', ARGV[2])
 return results

@@ -21,7 +21,7 @@ for i = 2, #ARGV do
     if message['e'] then
       enter(q, message['e'], message['k'] or '', group)
       if redis.call('HEXISTS', KEYS[3], 'bytes') == 1 then
-        redis.call('HINCRBY', KEYS[3], 'bytes', #message['e'])
+        bump(q, 'bytes', #message['e'])
       end
     else
       redis.call('XADD', KEYS[2], '*', unpack(fields))

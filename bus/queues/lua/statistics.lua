@@ -1,10 +1,10 @@
 -- A queue at one moment.
 -- KEYS  stream, dead-letter stream, delayed zset, counters, schedules hash
 -- ARGV  prefix of the groups' retry zsets, prefix of the groups' kills hashes
--- Returns {length, dead, delayed, parked, refused, bytes or -1, schedules,
+-- Returns {length, dead, delayed, parked, refused, bytes or -1, schedules, garbled,
 --          {{name, pending, lag or -1, consumers, ms of the oldest unsettled entry or -1, retrying,
 --            suspects}...}, now in ms}
-local q = {stream = KEYS[1]}
+local q = {stream = KEYS[1], counts = KEYS[4]}
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local groups = {}
@@ -24,7 +24,6 @@ if #groups == 0 and first then
   -- Nobody reads it: all of it waits.
   groups = {{'', 0, -1, 0, tonumber(first[1]:match('^%d+')), 0, 0}}
 end
-local counts = redis.call('HMGET', KEYS[4], 'parked', 'refused', 'bytes')
 return {redis.call('XLEN', KEYS[1]), redis.call('XLEN', KEYS[2]), redis.call('ZCARD', KEYS[3]),
-  tonumber(counts[1] or 0), tonumber(counts[2] or 0), tonumber(counts[3] or -1),
-  redis.call('HLEN', KEYS[5]), groups, now}
+  count_of(q, 'parked') or 0, count_of(q, 'refused') or 0, count_of(q, 'bytes') or -1,
+  redis.call('HLEN', KEYS[5]), count_of(q, 'garbled') or 0, groups, now}

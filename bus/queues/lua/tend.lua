@@ -10,7 +10,9 @@
 --       ms without a caller after which nobody is taken for dead at once, ms for which nobody is
 --       then, prefix of the lanes
 -- Returns {claimed = {{entry id, fields, attempts, kills}...}, ms until something is due, or -1,
---          {{name, schedule, when it was due}...} that are due, the time in ms}
+--          {{name, schedule, when it was due}...} that are due, the time in ms,
+--          {garbled members that were passed over...}, {{key of another type, its type}...},
+--          how many of those claimed are by 3.}
 local stream, delayed, retry, consumers, kills = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[6]
 local group, me, room = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local q = {stream = stream, counts = KEYS[7], lanes = KEYS[8], lane = ARGV[7]}
@@ -32,19 +34,62 @@ if not last or math.abs(now - last) > 400 then
   redis.call('SET', KEYS[5], string.format('%d %d', now, spared))
 end
 
-for _, message in ipairs(redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, 500)) do
+-- What a foreign hand made another type of is left alone and told of; the rest goes on.
+local wrong = {}
+local function usable(place, kind)
+  local found = redis.call('TYPE', KEYS[place]).ok
+  if found == 'none' or found == kind then return true end
+  wrong[#wrong + 1] = {KEYS[place], found}
+  return false
+end
+local can_delay, can_retry = usable(2, 'zset'), usable(3, 'zset')
+local can_blame, can_count, can_order = usable(6, 'hash'), usable(7, 'hash'), usable(8, 'hash')
+local can_schedule = usable(9, 'hash')
+can_schedule = usable(10, 'zset') and can_schedule
+local can_enter = can_count and can_order
+
+local garbled = {}
+local function pass_over(member)
+  garbled[#garbled + 1] = member:sub(1, 100)
+  if can_count then bump(q, 'garbled', 1) end
+end
+
+local function members(can, ...)
+  if not can then return {} end
+  return redis.call(...)
+end
+
+for _, message in ipairs(members(can_delay and can_enter, 'ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, 500)) do
   local cut = message:find('\n', 1, true) or 0
   enter(q, message:sub(cut + 1), message:sub(1, math.max(cut - 1, 0)), '')
   redis.call('ZREM', delayed, message)
 end
 
-if redis.call('EXISTS', q.lanes) == 1 then
+-- The head of a key whose note of it is garbled: the first in the stream with that key.
+local function head_of(key)
+  local from = '-'
+  for _ = 1, 10 do
+    local entries = redis.call('XRANGE', stream, from, '+', 'COUNT', 100)
+    for _, entry in ipairs(entries) do
+      if fields_of(entry[2])['k'] == key then return entry[1] end
+      from = '(' .. entry[1]
+    end
+    if #entries < 100 then return nil end
+  end
+end
+
+if can_enter and redis.call('EXISTS', q.lanes) == 1 then
   -- A head may have left with a deleted stream, or with a group that was the last to have it.
   local groups = groups_of(q)
   local look = redis.call('XLEN', stream) == 0 and 1000 or 20
   for _, key in ipairs(redis.call('HRANDFIELD', q.lanes, look)) do
     local head = redis.call('HGET', q.lanes, key)
-    if #redis.call('XRANGE', stream, head, head) == 0 then
+    if not is_id(head) then
+      pass_over(head)
+      head = head_of(key)
+      if head then redis.call('HSET', q.lanes, key, head) end
+    end
+    if not head or #redis.call('XRANGE', stream, head, head) == 0 then
       advance(q, key)
     elseif done(q, groups, head) then
       remove(q, head)
@@ -57,15 +102,15 @@ local claimed = {}
 local function claim(id, attempts)
   local options = attempts and {'RETRYCOUNT', attempts} or {}
   local entry = redis.call('XCLAIM', stream, group, me, 0, id, unpack(options))[1]
-  redis.call('ZREM', retry, id)
+  if can_retry then redis.call('ZREM', retry, id) end
   if entry then
     local pending = redis.call('XPENDING', stream, group, id, id, 1)[1]
     claimed[#claimed + 1] = {entry[1], entry[2], pending and pending[4] or 1,
-      redis.call('HGET', kills, id) or ''}
+      can_blame and redis.call('HGET', kills, id) or ''}
   else
     -- The entry itself is gone from the stream: nothing is left to deliver.
     redis.call('XACK', stream, group, id)
-    redis.call('HDEL', kills, id)
+    if can_blame then redis.call('HDEL', kills, id) end
   end
   room = room - 1
 end
@@ -73,6 +118,7 @@ end
 -- Note that a consumer died with a delivery. The first time it may have been read ahead only; from
 -- then on it counts where the consumer had it in hand. Returns whether it counts.
 local function blame(id, name)
+  if not can_blame then return true end
   local before = redis.call('HGET', kills, id)
   local death = name .. '@' .. string.format('%.0f', now)
   if not before then
@@ -86,10 +132,16 @@ local function blame(id, name)
 end
 
 if room > 0 then
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', retry, '-inf', now, 'LIMIT', 0, room)) do
-    claim(id)
+  for _, id in ipairs(members(can_retry, 'ZRANGEBYSCORE', retry, '-inf', now, 'LIMIT', 0, room)) do
+    if is_id(id) then
+      claim(id)
+    else
+      redis.call('ZREM', retry, id)
+      pass_over(id)
+    end
   end
 end
+local retried = #claimed
 
 local soonest = nil
 local function due_at(score)
@@ -120,7 +172,7 @@ for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
         local batch = redis.call('XPENDING', stream, group, from, '+', 100, name)
         for _, row in ipairs(batch) do
           -- One that waits for its retry keeps waiting: others will claim it when it is due.
-          if room > 0 and not redis.call('ZSCORE', retry, row[1]) then
+          if room > 0 and not (can_retry and redis.call('ZSCORE', retry, row[1])) then
             claim(row[1], not blame(row[1], name) and row[4] or nil)
           end
           from = '(' .. row[1]
@@ -139,14 +191,14 @@ for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
 end
 
 local due = {}
-for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[10], '-inf', now, 'LIMIT', 0, 20)) do
+for _, name in ipairs(members(can_schedule, 'ZRANGEBYSCORE', KEYS[10], '-inf', now, 'LIMIT', 0, 20)) do
   due[#due + 1] = {name, redis.call('HGET', KEYS[9], name) or '',
     redis.call('ZSCORE', KEYS[10], name)}
 end
 
-due_at(redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')[2])
-due_at(redis.call('ZRANGE', retry, 0, 0, 'WITHSCORES')[2])
-if #due == 0 then due_at(redis.call('ZRANGE', KEYS[10], 0, 0, 'WITHSCORES')[2]) end
+due_at(members(can_delay and can_enter, 'ZRANGE', delayed, 0, 0, 'WITHSCORES')[2])
+due_at(members(can_retry, 'ZRANGE', retry, 0, 0, 'WITHSCORES')[2])
+if #due == 0 then due_at(members(can_schedule, 'ZRANGE', KEYS[10], 0, 0, 'WITHSCORES')[2]) end
 local wait = -1
 if soonest then wait = math.max(0, soonest - now) end
-return {claimed, wait, due, now}
+return {claimed, wait, due, now, garbled, wrong, #claimed - retried}

@@ -160,6 +160,7 @@ CREATE TABLE lessons (
     || ' ' || lesson || coalesce(' ' || correction, ''))) STORED
 );
 CREATE INDEX lessons_agent_seen ON lessons (agent_id, last_seen);
+CREATE INDEX lessons_shared ON lessons (visibility, last_seen) WHERE visibility <> 'private';
 CREATE INDEX lessons_tools ON lessons USING gin (related_tools);
 CREATE INDEX lessons_words ON lessons USING gin (words);
 CREATE INDEX lessons_embedding ON lessons USING hnsw (embedding vector_cosine_ops)
@@ -191,6 +192,9 @@ CREATE TABLE live_candidates (
   updated_at timestamptz NOT NULL
 );
 CREATE INDEX live_candidates_agent_hash ON live_candidates (agent_id, fact_hash);
+-- A fact is pending once; said again, it makes the first one surer.
+CREATE UNIQUE INDEX live_candidates_once ON live_candidates (agent_id, fact_hash)
+  WHERE status = 'pending';
 CREATE INDEX live_candidates_pending ON live_candidates (expires_at) WHERE status = 'pending';
 SELECT argentbus_guard('live_candidates', 'own');
 

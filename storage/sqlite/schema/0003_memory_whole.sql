@@ -184,6 +184,7 @@ CREATE TABLE lessons (
   updated_at TEXT NOT NULL
 );
 CREATE INDEX lessons_agent_seen ON lessons (agent_id, last_seen);
+CREATE INDEX lessons_shared ON lessons (visibility, last_seen) WHERE visibility <> 'private';
 
 CREATE VIRTUAL TABLE lessons_fts USING fts5(
   context, action, outcome, lesson, correction,
@@ -230,6 +231,9 @@ CREATE TABLE live_candidates (
   updated_at TEXT NOT NULL
 );
 CREATE INDEX live_candidates_agent_hash ON live_candidates (agent_id, fact_hash);
+-- A fact is pending once; said again, it makes the first one surer.
+CREATE UNIQUE INDEX live_candidates_once ON live_candidates (agent_id, fact_hash)
+  WHERE status = 'pending';
 CREATE INDEX live_candidates_pending ON live_candidates (expires_at) WHERE status = 'pending';
 
 CREATE TABLE model_feedback (

@@ -34,6 +34,7 @@ CREATE TABLE observations (
   created_at TEXT NOT NULL
 );
 CREATE INDEX observations_session ON observations (session_id, id);
+CREATE INDEX observations_agent ON observations (agent_id, id);
 
 CREATE VIRTUAL TABLE observations_fts USING fts5(
   summary, output,

@@ -108,7 +108,7 @@ def test_redis_is_killed_and_comes_back_under_load_from_threads(
                 for future in producing:
                     future.result(10)
                 eventually(lambda: set(put) <= set(handled), timeout=20)
-                eventually(lambda: list(bus.snapshot().agents) == ["scout"])
+                eventually(lambda: list(bus.registry.snapshot().agents) == ["scout"])
             deliveries.stop()
             for future in consuming:
                 future.result(10)
@@ -149,6 +149,20 @@ def test_what_is_refused_and_what_is_away_raise_the_bus_s_own_errors(
         assert [n for n in numbers(bus, log.over.key) if n != 5] == [4, 7]
 
 
+def expect_to_read(bus: Bus) -> threading.Event:
+    """Set when the connection that is used next waits for a reply."""
+    assert bus._direct is not None
+    connection, reading = bus._direct._idle[-1], threading.Event()
+    read = connection.read_response
+
+    def read_response(*args: Any, **options: Any) -> Any:
+        reading.set()
+        return read(*args, **options)
+
+    connection.read_response = read_response
+    return reading
+
+
 def test_a_publish_is_not_sent_twice_and_says_when_it_is_not_known(
     own_redis: Any, namespace: str
 ) -> None:
@@ -158,8 +172,9 @@ def test_a_publish_is_not_sent_twice_and_says_when_it_is_not_known(
             assert topic.publish(1) == 1
             assert feed.receive(timeout=5).body == 1
             own_redis.freeze()
+            sent = expect_to_read(bus)
             publishing = pool.submit(topic.publish, 2)
-            time.sleep(0.2)  # it is sent, and nobody answers
+            assert sent.wait(10)  # and nobody answers
             own_redis.kill()
             with pytest.raises(BusUnavailable, match="may or may not have reached"):
                 publishing.result(10)
@@ -170,13 +185,13 @@ def test_a_publish_is_not_sent_twice_and_says_when_it_is_not_known(
 
 
 HOLDER = """
-import sys, time
+import signal, sys
 from bus.blocking import Bus
 with Bus.connect(sys.argv[1], namespace=sys.argv[2], ttl=1.0) as bus, bus.join("scout"):
     with bus.lock("beat", ttl=30), bus.queue("jobs", int).consume("workers") as deliveries:
         held = [deliveries.receive() for _ in range(20)]
         print("held", flush=True)
-        time.sleep(60)
+        signal.pause()
 """
 
 
@@ -200,7 +215,7 @@ def test_what_a_killed_process_held_goes_to_others(redis_server: Any, namespace:
             with bus.lock("beat", wait=10):
                 pass
         assert time.monotonic() - killed_at < 1.0 + 1.0 + 1.0  # its TTL, a second, and our work
-        assert bus.snapshot().agents == {}
+        assert bus.registry.snapshot().agents == {}
 
 
 def test_a_block_longer_than_a_driver_s_timeout_is_no_fault(

@@ -1,7 +1,6 @@
 """Queues, inboxes, requests, topics and logs from threads, alone and beside the async bus."""
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 from bus import Bus as AsyncBus
 from bus import BusError, MessageTooLarge, RequestFailed, RequestTimeout
 from bus.blocking import Bus
-from bus.blocking.direct import Direct
 from bus.logs.log import message_of
 from bus.messages.envelope import unwrap
 from tests.bus.blocking.waiting import eventually
@@ -22,18 +20,9 @@ class Job(msgspec.Struct):
     n: int
 
 
-@pytest.fixture(params=["redis-py", "portal"])
-def bus(
-    redis_server: Any,
-    namespace: str,
-    request: pytest.FixtureRequest,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Bus]:
-    """Both ways for puts: to a Cluster or a sentinel's primary only the portal leads."""
-    if request.param == "portal":
-        monkeypatch.setattr(Direct, "serves", lambda address: False)
-    with Bus.connect(redis_server.url, namespace=namespace, ttl=1.0, patience=10.0) as bus:
-        yield bus
+@pytest.fixture
+def bus(either: Bus) -> Bus:
+    return either
 
 
 def entries(bus: Bus, key: str) -> list[bytes]:
@@ -188,7 +177,7 @@ def test_agents_talk(bus: Bus) -> None:
     ):
         scout.set_state(status="processing", activity="looking")
         scout.progress("one")
-        snapshot = bus.snapshot()
+        snapshot = bus.registry.snapshot()
         assert snapshot.states["scout"].activity == "looking"
         assert snapshot.agents["writer"].role == "author"
 
@@ -214,7 +203,7 @@ def test_agents_talk(bus: Bus) -> None:
         for n in (4, 5):
             with inbox.receive(timeout=10) as delivery:
                 assert (delivery.body, delivery.sender) == (Job(n), "scout")
-    assert bus.snapshot().agents == {}
+    assert bus.registry.snapshot().agents == {}
 
 
 def test_a_handler_learns_that_nobody_waits_and_its_requests_inherit_the_deadline(bus: Bus) -> None:

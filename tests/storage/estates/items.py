@@ -24,14 +24,6 @@ async def _by_hash(view: Scoped) -> list[str]:
     return [v for v, one in hashes.items() if await view.memory.find_by_hash(one) is not None]
 
 
-async def _hits(view: Scoped) -> set[str]:
-    words = await view.memory.search("apple", limit=100)
-    near = await view.memory.search("", embedding=[1, 0, 0], limit=100)
-    both = await view.memory.search("apple", embedding=[1, 0, 0], limit=100)
-    assert {h.item.id for h in words} == {h.item.id for h in near} == {h.item.id for h in both}
-    return {hit.item.id for hit in both}
-
-
 async def _listed(view: Scoped) -> list[str]:
     return [item.id for item in await view.memory.list_items()]
 
@@ -40,7 +32,6 @@ READS = {
     ("items", "get_item"): Read(lambda view: each(view.memory.get_item, VISIBILITIES), SHARED),
     ("items", "find_by_hash"): Read(_by_hash, seen(a={*VISIBILITIES})),
     ("items", "list_items"): Read(_listed, SHARED),
-    ("items", "search"): Read(_hits, SHARED),
 }
 
 SQL = {

@@ -1,8 +1,9 @@
 """Random commands for each part of storage, so that any history can be compared on two databases.
 
 Each module has `plans`, a strategy of tuples that begin with a word of its own, `command`, which
-makes the n-th command of a history from one of them, and `reads`, what is asked afterwards. Ids
-are few, so that commands hit each other's rows.
+makes the n-th command of a history from one of them, and `reads`, what is asked afterwards. Most
+histories begin with the plans in `FIRST`, where there are some. Ids are few, so that commands hit
+each other's rows.
 """
 
 from datetime import UTC, datetime, timedelta

@@ -20,6 +20,9 @@ plans = st.one_of(
     st.tuples(st.just("delete item"), _numbers),
 )
 
+#: How most histories begin.
+FIRST: list[tuple[Any, ...]] = [("create item", "one"), ("create item", "two")]
+
 
 def command(n: int, plan: Sequence[Any]) -> Command | None:
     now = moment(n)

@@ -1,0 +1,5 @@
+"""The registry of agents."""
+
+from .agents import Agents
+
+__all__ = ["Agents"]

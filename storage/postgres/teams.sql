@@ -1,0 +1,4 @@
+-- What PostgreSQL says in its own way.
+
+-- name: locked
+FOR UPDATE OF teams
