@@ -131,7 +131,7 @@ class Categories(View):
         return found
 
     async def count_categories(self, *, limit: int = 100, offset: int = 0) -> list[CategoryCount]:
-        """Categories as `list_categories` brings them, each with how many items are filed under it."""
+        """The categories as `list_categories` has them, each with how many items it has."""
         found: list[CategoryCount] = await self._port.read(
             "categories", "count_categories", limit=limit, offset=offset
         )

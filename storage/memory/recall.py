@@ -143,7 +143,7 @@ class Recall(View):
         at: datetime | None = None,
         **filters: Unpack[Filters],
     ) -> list[SearchHit]:
-        """The items with any word of `query`, of what others share with this agent (see `search`)."""
+        """Of what others share with this agent, what has any word of `query` (see `search`)."""
         filters["shared"] = True
         return await self.search(query, rank=rank, limit=limit, at=at, **filters)
 

@@ -21,8 +21,8 @@ class TaskReadView(View):
     """What one agent may know of tasks.
 
     Raises:
-        NotFound: out of `get_tasks_by_project`, and of whatever changes a task, where it is named by
-            something else than a whole UUID: there is none that this agent may see.
+        NotFound: out of `get_tasks_by_project`, and of whatever changes a task, where that is not
+            named by a whole UUID: there is none that this agent may see.
     """
 
     async def get_task(self, task_id: str) -> Task | None:
