@@ -48,6 +48,7 @@ class Bus(Nouns):
         signing: What it signs with, and asks of others; or None.
         registry: Who is present, and what becomes of them.
         link: The connections to Redis, for commands that the bus has no noun for.
+        patterns: Which patterns somebody listens by, on a Cluster with sharded channels; else None.
         ttl: Seconds without a heartbeat after which this process's agents and consumers count as
             dead, where they do not say otherwise.
         pump, subscriber, mailbox, reaper, holdings, roll, appender: Its parts, for the nouns:

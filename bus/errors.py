@@ -41,8 +41,9 @@ class ServerRefused(BusError):
         await bus.link.call("SET", reviews.base, "of another program, by mistake")
         try:
             await reviews.put(Review("parser.py"))
-        except ServerRefused as error:
-            print("wrong kind of value" in str(error))  #> True
+        except ServerRefused as error:  # no permission, no room; or, as here:
+            assert isinstance(error, WrongType)
+            print(error.found, error.wanted)  #> string stream
     """
 
 
@@ -68,6 +69,8 @@ class WrongType(ServerRefused):
         key: Its name.
         found: The Redis type that it has.
         wanted: The one that it should have.
+
+    Example: See `ServerRefused`.
     """
 
     def __init__(self, where: str, key: str, found: str, wanted: str) -> None:

@@ -122,6 +122,7 @@ class Nouns(Sealing):
         Raises:
             LockNotAcquired: not all were free in time; none is held.
             LockLost: out of the block, when one of the leases was lost.
+            InvalidName: a name is not accepted.
         """
         return locks(self._whole, names, ttl=ttl, wait=wait, shared=shared, replicated=replicated)
 

@@ -27,10 +27,11 @@ class Position(msgspec.Struct, frozen=True):
         fence: Of the lease under which it was applied.
 
     Example:
+        from datetime import UTC, datetime
         from storage.model.tasks import DeleteTask
 
         position = Position(partition=0, epoch="first", entry_id="5-0", fence=7)
-        command = DeleteTask(agent_id="scout", task_id="done")
+        command = DeleteTask(agent_id="scout", task_id="done", at=datetime.now(UTC))
         print((await storage.apply([command], position=position)).applied)  #> 1
         again: ApplyResult = await storage.apply([command], position=position)
         print(again.applied, again.skipped)  #> 0 1

@@ -67,6 +67,8 @@ class StorageClient(Scoped):
         feedback: How models did for it.
         sessions: Its conversations, and what happened in them.
         tasks: Its tasks.
+        teams: Its teams.
+        agents: The registry of agents.
         agent_id: Who writes and reads.
         settles: False: what was written is in the database after `flush`.
 

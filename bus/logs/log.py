@@ -74,6 +74,7 @@ class Log:
     Attributes:
         name: Of the log.
         key: Key of its stream.
+        destination: What telemetry calls it.
 
     Raises:
         BusUnavailable: out of every method: Redis could not be reached for as long as the bus is

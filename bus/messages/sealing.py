@@ -44,6 +44,9 @@ class Sealing:
         What is sent in the name of the bus instance itself, and not of an agent, is unsigned where
         there is no secret for it. The span that is current here travels along.
 
+        Args:
+            deadline: In seconds since the epoch: after that nobody waits for a reply.
+
         Raises:
             UndecodableMessage: the body is of a type that msgspec cannot encode.
             SigningKeyUnusable: the secret of the sender is not held here.

@@ -57,6 +57,7 @@ class Consumer(Generic[T]):
         name: Its name in the group, `<bus instance>.<number>`.
         cancellations, settlements: Its parts, for deliveries: requests that nobody waits for any
             more, what is settled.
+        group, telemetry: Name of its group; whom it tells of what goes on.
 
     Example:
         reviews = bus.queue("reviews", Review)

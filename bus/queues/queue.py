@@ -49,6 +49,7 @@ class Queue(Upkeep, Generic[T]):
     Attributes:
         name: Of the queue.
         rules: How often its messages are tried, in what order, how many may wait.
+        destination: What telemetry calls it.
 
     Raises:
         BusUnavailable: out of every method: Redis could not be reached for as long as the bus is

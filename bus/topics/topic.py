@@ -87,6 +87,7 @@ class Topic(_Subscribable[T]):
 
     Attributes:
         name: Of the topic.
+        destination: What telemetry calls it.
 
     Example:
         mood: Topic[Mood] = agent.topic("mood.scout", Mood)

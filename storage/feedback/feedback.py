@@ -31,15 +31,18 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     """How the calls of one kind went.
 
     Attributes:
-        provider: Of all these calls; None where that was not asked for, as with the next three.
+        provider, model, tier, session_type: Of all these calls; None where that was not asked for.
         count: Of calls.
         success_rate: 0 to 1.
-        mean_duration_ms: In milliseconds, as is `p95_duration_ms`, which 95 % of the calls did not
-            exceed (nearest rank).
-        tool_calls: Of all calls, as the tokens are.
+        mean_duration_ms, p95_duration_ms: In milliseconds; 95 % of the calls did not take longer
+            than the latter (nearest rank).
+        input_tokens, output_tokens, total_tokens, tool_calls: Of all calls together.
         up: Calls that users liked.
         down: Calls that they did not like.
-        mean_self_eval: Over the calls that have such a score, to a millionth; None where none has.
+        mean_self_eval: 0 to 1,000,000, over the calls that have such a score, to a millionth; None
+            where none has.
+
+    Example: See `Feedback`.
     """
 
     provider: str | None = None

@@ -58,7 +58,12 @@ class Candidates(View):
         """Candidates of this agent, the newest first.
 
         Args:
+            status, session_key, candidate_type: Only those that have this one.
             expires_since: Those that expire at this time or later; `expires_until`: before that.
+            limit, offset: Most candidates, up to 10,000, and how many of the newest to pass over.
+
+        Raises:
+            InvalidValue: a filter or a limit that cannot be.
         """
         candidates: list[Candidate] = await self._port.read(
             "candidates",

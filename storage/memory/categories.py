@@ -117,14 +117,21 @@ class Categories(View):
         return category
 
     async def list_categories(self, *, limit: int = 100, offset: int = 0) -> list[Category]:
-        """The agent's categories, by name."""
+        """The agent's categories, by name.
+
+        Args:
+            limit, offset: Most categories, up to 10,000, and how many of the first to pass over.
+
+        Raises:
+            InvalidValue: a limit or an offset that cannot be.
+        """
         found: list[Category] = await self._port.read(
             "categories", "list_categories", limit=limit, offset=offset
         )
         return found
 
     async def count_categories(self, *, limit: int = 100, offset: int = 0) -> list[CategoryCount]:
-        """The agent's categories, by name, with how many items are filed under each."""
+        """The categories as `list_categories` has them, each with how many items it has."""
         found: list[CategoryCount] = await self._port.read(
             "categories", "count_categories", limit=limit, offset=offset
         )

@@ -126,7 +126,16 @@ class Entities(View):
         limit: int = 50,
         offset: int = 0,
     ) -> list[Entity]:
-        """Entities that this agent may see, the strongest bonds first, then by name."""
+        """Entities that this agent may see, the strongest bonds first, then by name.
+
+        Args:
+            entity_type, visibility: Only those that have this one.
+            min_bond: Least `bond_strength`, 0 to 1.
+            limit, offset: Most entities, up to 10,000, and how many of the first to pass over.
+
+        Raises:
+            InvalidValue: a filter or a limit that cannot be.
+        """
         found: list[Entity] = await self._port.read(
             "entities",
             "list_entities",

@@ -61,13 +61,13 @@ class Items(View):
     async def items_of_category(
         self, category_id: str, *, limit: int = 50, offset: int = 0
     ) -> list[MemoryItem]:
-        """What is filed under a category of this agent's, the newest first."""
+        """What is filed under a category of this agent's, the newest first: see `list_items`."""
         return await self.list_items(category_id=category_id, limit=limit, offset=offset)
 
     async def items_of_entity(
         self, entity_id: str, *, limit: int = 50, offset: int = 0
     ) -> list[MemoryItem]:
-        """What mentions an entity, the newest first."""
+        """What mentions an entity, the newest first: see `list_items`."""
         return await self.list_items(entity_id=entity_id, limit=limit, offset=offset)
 
     async def create_item(

@@ -31,7 +31,10 @@ class LessonHit(msgspec.Struct, frozen=True):
     """A lesson that was found.
 
     Attributes:
+        lesson: What was found.
         score: 1 for the best possible place in every list, 0 for the last.
+
+    Example: See `Lesson`.
     """
 
     lesson: Lesson
@@ -62,7 +65,13 @@ class Lessons(View):
         """Lessons that this agent may see, the last seen first.
 
         Args:
+            type: Only those of this one.
+            min_confidence: Least confidence, 0 to 1.
             since: Those last seen at this time or later; `until`: before that.
+            limit, offset: Most lessons, up to 10,000, and how many of the first to pass over.
+
+        Raises:
+            InvalidValue: a filter or a limit that cannot be.
         """
         lessons: list[Lesson] = await self._port.read(
             "lessons",
@@ -77,7 +86,14 @@ class Lessons(View):
         return lessons
 
     async def lessons_by_tool(self, tool: str, *, limit: int = 50, offset: int = 0) -> list[Lesson]:
-        """Lessons about a tool, the surest first, then those learned most often."""
+        """Lessons about a tool, the surest first, then those learned most often.
+
+        Args:
+            limit, offset: Most lessons, up to 10,000, and how many of the first to pass over.
+
+        Raises:
+            InvalidValue: a limit or an offset that cannot be.
+        """
         lessons: list[Lesson] = await self._port.read(
             "lessons", "lessons_by_tool", tool=tool, limit=limit, offset=offset
         )
@@ -90,8 +106,12 @@ class Lessons(View):
 
         With an empty query by vector alone, without an embedding by words alone.
 
+        Args:
+            limit: Most lessons, up to 1,000.
+
         Raises:
-            InvalidValue: the embedding is not of this storage's dimension, or not finite.
+            InvalidValue: the embedding is not of this storage's dimension, or not finite; a limit
+                that cannot be.
         """
         if embedding is not None:
             values.pack_vector("embedding", embedding, self._port.dimensions)
@@ -170,13 +190,29 @@ class Lessons(View):
         )
 
     async def decay_lesson(self, lesson_id: str, amount: float = 0.1) -> None:
-        """Trust a lesson less, by `amount`, down to 0."""
+        """Trust a lesson of this agent's own less.
+
+        Args:
+            amount: What its confidence loses, 0 to 1; it ends at 0.
+
+        Raises:
+            InvalidValue: an amount that cannot be.
+            CommandRefused: there is no such lesson.
+        """
         await self._port.write(
             DecayLesson(agent_id=self.agent, lesson_id=lesson_id, amount=amount, at=values.now())
         )
 
     async def decay_lessons(self, *, before: datetime, amount: float = 0.1) -> None:
-        """Trust all lessons of this agent less that were last seen before a time."""
+        """Trust all lessons of this agent less that were last seen before a time.
+
+        Args:
+            before: With a time zone.
+            amount: What the confidence of each loses, 0 to 1; it ends at 0.
+
+        Raises:
+            InvalidValue: a time or an amount that cannot be.
+        """
         await self._port.write(
             DecayLessons(agent_id=self.agent, amount=amount, before=before, at=values.now())
         )

@@ -72,6 +72,7 @@ class Recall(View):
             embedding: Numbers, as many as this storage's dimension; None: only words count.
             rank: relevance; salience (what is reinforced and recent); identity (what moved or
                 mattered to the agent, and whom it is bound to).
+            limit: Most items, up to 1,000.
             at: The time at which salience and identity are asked for; now by default.
             filters: See `Filters`.
 
@@ -104,7 +105,7 @@ class Recall(View):
         at: datetime | None = None,
         **filters: Unpack[Filters],
     ) -> list[SearchHit]:
-        """`search`, by its name in ArgentOS."""
+        """The same as `search`: its name in ArgentOS."""
         return await self.search(
             query, embedding=embedding, rank=rank, limit=limit, at=at, **filters
         )
@@ -142,7 +143,7 @@ class Recall(View):
         at: datetime | None = None,
         **filters: Unpack[Filters],
     ) -> list[SearchHit]:
-        """Of what others share with this agent, the items with any word of `query`."""
+        """Of what others share with this agent, what has any word of `query` (see `search`)."""
         filters["shared"] = True
         return await self.search(query, rank=rank, limit=limit, at=at, **filters)
 

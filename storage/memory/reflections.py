@@ -75,6 +75,10 @@ class Reflections(View):
             since: Those whose period reaches this time, or a later one. What has no period is
                 about the time when it was made.
             until: Those whose period begins before this time.
+            limit, offset: Most reflections, up to 10,000, and how many of the newest to pass over.
+
+        Raises:
+            InvalidValue: a filter or a limit that cannot be.
         """
         reflections: list[Reflection] = await self._port.read(
             "reflections",

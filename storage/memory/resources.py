@@ -74,7 +74,15 @@ class Resources(View):
         limit: int = 50,
         offset: int = 0,
     ) -> list[Resource]:
-        """Resources that this agent may see, the newest first."""
+        """Resources that this agent may see, the newest first.
+
+        Args:
+            modality, visibility, url: Only those that have this one.
+            limit, offset: Most resources, up to 10,000, and how many of the newest to pass over.
+
+        Raises:
+            InvalidValue: a filter or a limit that cannot be.
+        """
         found: list[Resource] = await self._port.read(
             "resources",
             "list_resources",

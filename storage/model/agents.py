@@ -15,7 +15,17 @@ class AgentRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `agents`. Everybody sees who there is; `config` only the agent and operators.
 
     Attributes:
+        id, name: What it joins as, and what people call it.
         role: What it is for. It decides on access to secrets: only operators give one.
+        status: What it says of itself, such as `active`.
+        config: Whatever it needs, as JSON; None also where the reader may not see it.
+        created_at, updated_at: When it was registered and changed last, with a time zone.
+
+    Example:
+        scout: AgentRecord = await mine.agents.register(name="The scout", status="reviews")
+        print(scout.id, scout.name, scout.role)  #> scout The scout None
+        await storage.operator().agents.update_agent("scout", role="reviewer")
+        print([agent.role for agent in await mine.agents.list_agents()])  #> ['reviewer']
     """
 
     id: str

@@ -16,11 +16,17 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `live_candidates`. Its agent's own.
 
     Attributes:
+        id: A UUIDv7, unless another one was given.
+        agent_id: Whose it is.
+        session_key, message_id: Where it was heard, or None.
         role: Who said it, such as `user`.
         candidate_type: What it is, such as `preference`.
+        fact_text: The fact itself, in words.
         fact_hash: SHA-256 of the trimmed, lower-cased fact; an agent has one pending candidate
             with it at most.
         confidence: 0 to 1.
+        trigger_flags: What made its agent note it.
+        entities: Names of whom and what it is about.
         memory_type_hint: What kind of item it would make.
         significance_hint: How significant that would be.
         source_ts: When it was said.
@@ -28,6 +34,14 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
         status: Of `STATUSES`; only what is pending can be promoted, merged, discarded or expire.
         promoted_item_id: The item that it became, or was merged into.
         promotion_reason: Why it was promoted, merged or discarded.
+        created_at, updated_at: With a time zone.
+
+    Example:
+        heard: Candidate = await mine.memory.create_candidate(
+            fact_text="tests run at night", role="user", candidate_type="habit", confidence=0.6
+        )
+        item = await mine.memory.promote_candidate(heard.id, reason="was said twice")
+        print(heard.status, "->", item.summary)  #> pending -> tests run at night
     """
 
     id: str

@@ -16,9 +16,20 @@ class Category(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `categories`: its agent's alone.
 
     Attributes:
+        id: A UUIDv7, unless another one was given.
+        agent_id: Whose it is.
         name: Unique for an agent.
+        description: What it is meant for, or None.
         embedding: Little-endian float32, or None; `vector` has its numbers.
         summary: Of what is filed under it.
+        created_at, updated_at: With a time zone.
+
+    Example:
+        flaky: Category = await mine.memory.create_category("flaky", description="to be mended")
+        item = await mine.memory.create_item(summary="the parser test", memory_type="event")
+        await mine.memory.link_category(item.id, flaky.id)
+        filed = await mine.memory.items_of_category(flaky.id)
+        print([one.summary for one in filed])  #> ['the parser test']
     """
 
     id: str

@@ -17,14 +17,25 @@ class Entity(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `entities`.
 
     Attributes:
+        id: A UUIDv7, unless another one was given.
+        agent_id: Whose it is.
         name: Unique for an agent.
         entity_type: person, pet, place, organization or project.
+        relationship, emotional_texture: What it is to its agent, and how that feels, in words.
         bond_strength: 0 to 1.
+        profile_summary: What is known of it, in words.
         first_mentioned_at: When an item was linked to it first.
         last_mentioned_at: When one was linked to it last.
         memory_count: How many items mention it.
         embedding: Little-endian float32, or None; `vector` has its numbers.
         visibility: `private` (its agent's), `team`, `family` or `public`.
+        created_at, updated_at: With a time zone.
+
+    Example:
+        ada: Entity = await mine.memory.get_or_create_entity("Ada", relationship="maintainer")
+        item = await mine.memory.create_item(summary="Ada wrote the parser", memory_type="event")
+        await mine.memory.link_entity(item.id, ada.id, role="author")
+        print((await mine.memory.get_entity(ada.id)).memory_count)  #> 1
     """
 
     id: str

@@ -18,13 +18,32 @@ class Feedback(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `model_feedback`. Its agent's own.
 
     Attributes:
+        id: A UUIDv7, unless another one was given.
+        agent_id: For whom the model was called.
+        provider, model: Who runs it, and its name.
         tier: The kind of model that was asked for, such as `fast`.
         session_type: What for, such as `chat`.
         complexity_score: Of what was asked, 0 to 1,000,000.
         duration_ms: Of the call, in milliseconds.
+        success: Whether it answered.
         error_type: What went wrong, where it was no success.
-        user_feedback: `up` or `down`.
+        input_tokens, output_tokens, total_tokens: What it read and wrote, and what is charged.
+        tool_call_count: How many tools it called.
+        user_feedback: `up` or `down`; None: nobody said.
+        session_key, profile: In which session, and under which profile; or None.
         self_eval_score: The model's own judgement, 0 to 1,000,000.
+        self_eval_reasoning: Why it judges so.
+        created_at: When it was called, with a time zone.
+
+    Example:
+        for ms in (300, 500):
+            call: Feedback = await mine.feedback.record(
+                provider="local", model="small", tier="fast", session_type="chat", duration_ms=ms
+            )
+        await mine.feedback.rate(call.id, "up")
+        judgements: list[Judgement] = await mine.feedback.statistics(by=["model"])
+        one = judgements[0]
+        print(one.model, one.count, one.mean_duration_ms, one.up)  #> small 2 400.0 1
     """
 
     id: str

@@ -22,11 +22,19 @@ class TaskChange(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         id: Made from the command that changed the task, so that it is known when it comes again.
+        task_id: Of the task, which may be deleted by now.
         agent_id: Who did it; empty for an operator, and where a task was unblocked, since nobody
             did that but by completing what it waited for.
         what: Of `WHAT`.
         changes: By column, what it was and what it became: `{"status": {"old": ..., "new": ...}}`.
         at: When, by the clock of who did it.
+
+    Example:
+        task = await mine.tasks.create_task(title="review it")
+        await mine.tasks.start(task.id)
+        history: list[TaskChange] = await mine.tasks.history(task.id)
+        print(history[0].agent_id, history[0].what)  #> scout moved
+        print(history[0].changes["status"])  #> {'old': 'pending', 'new': 'in_progress'}
     """
 
     id: str

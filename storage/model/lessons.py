@@ -26,15 +26,29 @@ class Lesson(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `lessons`.
 
     Attributes:
+        id: A UUIDv7, unless another one was given.
+        agent_id: Whose it is.
         type: One of `TYPES`.
-        context: Where it was learned; `action` and `outcome` say what was done and came of it.
+        context, action, outcome: Where it was learned, what was done there, and what came of it.
+        lesson: What was learned, in words.
         correction: What to do instead.
         confidence: 0 to 1.
         occurrences: How often it was learned.
         last_seen: When it was learned last.
-        related_tools: Names of tools that it is about.
+        tags, related_tools: What it may be found by, and names of tools that it is about.
+        source_episode_ids: What it was learned from.
         embedding: Little-endian float32, or None; `vector` has its numbers.
         visibility: `private` (its agent's), `team`, `family` or `public`.
+        created_at, updated_at: With a time zone.
+
+    Example:
+        learned: Lesson = await mine.memory.create_lesson(
+            type="mistake", context="a review", action="approved unseen", outcome="a broken build",
+            lesson="run the tests first", related_tools=["pytest"],
+        )
+        await mine.memory.reinforce_lesson(learned.id)
+        hits: list[LessonHit] = await mine.memory.search_lessons("tests")
+        print(hits[0].lesson.lesson, hits[0].lesson.confidence)  #> run the tests first 0.6
     """
 
     id: str

@@ -35,8 +35,16 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         id: A number that grows (see `snowflake`).
         session_id: The session that it was made in, which is of the same agent.
+        agent_id: Who made it.
         type: One of `TYPES`.
+        tool_name, input, output: Of a tool: its name, what it was given and what it answered.
+        summary: What happened, in words.
+        channel_id: Where it happened, or None.
         importance: 0 to 10.
+        metadata: Whatever belongs to it, as JSON.
+        created_at: When it was made, with a time zone.
+
+    Example: See `Session`.
     """
 
     id: int

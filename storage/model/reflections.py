@@ -17,8 +17,22 @@ class Reflection(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `reflections`. Its agent's own, and never changed.
 
     Attributes:
+        id: A UUIDv7, unless another one was given.
+        agent_id: Whose it is.
         trigger_type: What it was made for: one of `TRIGGERS`.
-        period_start: The time that it is about, to `period_end`.
+        period_start, period_end: The time that it is about, with a time zone; or None.
+        content: The reflection itself, in words.
+        lessons_extracted, entities_involved, self_insights: What its agent learned, who and what
+            had to do with it, and what its agent found out about itself, in words.
+        mood: Of its agent, in words; or None.
+        created_at: With a time zone.
+
+    Example:
+        evening: Reflection = await mine.memory.create_reflection(
+            trigger_type="evening_cron", content="Ten reviews.", self_insights=["I hurry"]
+        )
+        found = await mine.memory.list_reflections(since=evening.created_at)
+        print([one.self_insights for one in found])  #> [['I hurry']]
     """
 
     id: str

@@ -16,9 +16,21 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `resources`.
 
     Attributes:
+        id: A UUIDv7, unless another one was given.
+        agent_id: Whose it is.
+        url, local_path: Where it is to be found.
         modality: text, image, audio, conversation or document.
+        caption: What it is, in words.
         embedding: Little-endian float32, or None; `vector` has its numbers.
         visibility: `private` (its agent's), `team`, `family` or `public`.
+        created_at, updated_at: With a time zone.
+
+    Example:
+        page: Resource = await mine.memory.create_resource("https://example.org/", caption="a page")
+        item = await mine.memory.create_item(
+            summary="it is short", memory_type="knowledge", resource_id=page.id
+        )
+        print((await mine.memory.get_resource(item.resource_id)).caption)  #> a page
     """
 
     id: str

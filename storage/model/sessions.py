@@ -20,10 +20,26 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `sessions`. Its agent's own.
 
     Attributes:
+        id: A UUIDv7, unless another one was given.
+        agent_id: Whose it is.
         session_key: What the agent calls it; unique among all agents.
         status: `active` or `closed`, or what another program made it.
+        channel_id, project_path: Where it is held, and what is worked on; or None.
+        started_at: When it was opened first.
         last_activity_at: When it was opened, touched or closed last.
+        ended_at: When it was closed, or None.
+        message_count: How many messages it has.
         token_count: None while nobody has counted.
+        summary: What it was about, or None.
+        metadata: Whatever belongs to it, as JSON.
+
+    Example:
+        session: Session = await mine.sessions.open("review-7", channel_id="terminal")
+        seen: Observation = await mine.sessions.record(session.id, summary="a flaky test")
+        await mine.sessions.touch(session.id, messages=2, tokens=300)
+        await mine.sessions.close(session.id, summary="done")
+        [closed] = await mine.sessions.list_sessions(status="closed")
+        print(closed.message_count, closed.summary, seen.type)  #> 2 done tool_result
     """
 
     id: str

@@ -20,8 +20,22 @@ class Team(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `teams`. Seen by its members, changed by its lead's agent.
 
     Attributes:
+        id, name: A UUIDv7, unless another one was given; and what people call it.
         lead_session_key: The member who leads it.
         status: active, completed or disbanded; what is for a disbanded team is shown to it no more.
+        config: Whatever it needs, as JSON; or None.
+        created_at, updated_at: With a time zone.
+
+    Example:
+        team: Team = await mine.teams.create_team(name="parser")
+        await mine.teams.add_member(team.id, "writer", label="docs")
+        theirs = storage.scoped("writer").teams
+        invited: list[TeamInvitation] = await theirs.invitations()
+        print(invited[0].invited_by, invited[0].label)  #> scout docs
+        await theirs.join(team.id)
+        record: TeamRecord = await mine.teams.get_team(team.id)
+        members: list[TeamMember] = record.members
+        print([member.role for member in members])  #> ['lead', 'worker']
     """
 
     id: str
@@ -37,9 +51,14 @@ class TeamMember(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `team_members`: a session of an agent. Seen by all members.
 
     Attributes:
+        team_id, session_key: Of the team, and of the session.
         agent_id: Whose session it is: to whom is shown what is for the team.
         role: lead or worker.
+        label: What it is called in the team, or None.
         status: active, idle, completed or failed: whichever it is, it is a member.
+        joined_at, last_active_at: With a time zone; None while it has not said that it is active.
+
+    Example: See `Team`.
     """
 
     team_id: str
@@ -53,7 +72,17 @@ class TeamMember(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TeamInvitation(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `team_invitations`. Seen by whom it is for, and by the members."""
+    """A row of `team_invitations`. Seen by whom it is for, and by the members.
+
+    Attributes:
+        team_id: Of the team.
+        session_key, agent_id: The session that is invited, and whose it is.
+        role, label: What it will be in the team, and be called there.
+        invited_by: Id of the agent that leads the team.
+        invited_at: With a time zone.
+
+    Example: See `Team`.
+    """
 
     team_id: str
     session_key: str

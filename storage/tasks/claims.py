@@ -88,6 +88,9 @@ class Claims(View):
     async def extend_claim(self, claim_id: str, lease: float = LEASE) -> list[Task]:
         """Keep the tasks of a claim for `lease` seconds from now; at least as long as before.
 
+        Args:
+            lease: Seconds from now after which another may claim them.
+
         Returns:
             The tasks that this agent still has under the claim: what was lost is not among them.
 

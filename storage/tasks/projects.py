@@ -18,12 +18,20 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         task: The task that the others are part of.
         by_status: How many tasks are below it, in whatever depth, by status.
-        percent_done: Of those that are not cancelled; 100 where there are none and it is completed
-            itself.
+        percent_done: 0 to 100, of those that are not cancelled; where there are none, 100 if it is
+            completed itself.
         next_due: Of those that are not ended.
         blocked_by: What each blocked task waits for: ids of tasks that are not completed, or not
             to be seen. Empty where it was blocked for another reason.
         projects: The same of each task directly below that has others below itself.
+
+    Example:
+        parser = await mine.tasks.create_task(title="the parser")
+        for title in ("write it", "review it"):
+            step = await mine.tasks.create_task(title=title, parent_task_id=parser.id)
+        await mine.tasks.complete(step.id)
+        project: Project = await mine.tasks.get_project(parser.id)
+        print(project.percent_done, project.by_status)  #> 50.0 {'completed': 1, 'pending': 1}
     """
 
     task: Task

@@ -18,7 +18,12 @@ _UUID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re
 
 
 class TaskReadView(View):
-    """What one agent may know of tasks."""
+    """What one agent may know of tasks.
+
+    Raises:
+        NotFound: out of `get_tasks_by_project`, and of whatever changes a task, where that is not
+            named by a whole UUID: there is none that this agent may see.
+    """
 
     async def get_task(self, task_id: str) -> Task | None:
         """The task with that id, or the only one whose id begins so (4 characters at least).
@@ -53,7 +58,7 @@ class TaskReadView(View):
         return tasks
 
     async def get_tasks_by_project(self, project: str, *, limit: int = 50) -> list[Task]:
-        """The tasks directly below a project, the most urgent first."""
+        """The tasks directly below a project, the most urgent first: see `list_tasks`."""
         return await self.list_tasks(project=await self._whole(project), limit=limit)
 
     async def get_project(self, task_id: str) -> Project | None:
@@ -79,6 +84,13 @@ class TaskReadView(View):
 
         That it was made is in the task itself; that a claim was extended is not kept. Of a task
         that this agent does not see (any more), what it did itself.
+
+        Args:
+            task_id: The whole of it.
+            limit, offset: Most changes, up to 10,000, and how many of the oldest to pass over.
+
+        Raises:
+            InvalidValue: an id, a limit or an offset that cannot be.
         """
         changes: list[TaskChange] = await self._port.read(
             "tasks", "history", task_id=task_id, limit=limit, offset=offset
@@ -153,7 +165,12 @@ class TaskViews(TaskReadView, Claims):
         )
 
     async def start(self, task_id: str) -> None:
-        """Mark a task as being worked on, without a lease: see `claim`."""
+        """Mark a task as being worked on, without a lease: see `claim`.
+
+        Raises:
+            CommandRefused: there is no such task that this agent may change, or another has claimed
+                it. Not over the bus: there the command is a dead letter of the write log.
+        """
         await self._move(task_id, "in_progress", None, None)
 
     async def complete(self, task_id: str, *, claim_id: str | None = None) -> None:
@@ -170,12 +187,21 @@ class TaskViews(TaskReadView, Claims):
         await self._move(task_id, "completed", None, claim_id)
 
     async def block(self, task_id: str, note: str, *, claim_id: str | None = None) -> None:
-        """Mark a task as waiting for something, and say for what; this ends a claim."""
+        """Mark a task as waiting for something, and say for what; this ends a claim.
+
+        Args:
+            note: Kept in the task's metadata.
+            claim_id: As for `complete`, which is refused alike.
+        """
         await self._move(task_id, "blocked", note, claim_id)
 
     async def fail(self, task_id: str, note: str, *, claim_id: str | None = None) -> None:
         """Mark a task as failed, and say why. What waits for it stays blocked, until the task is
         completed after all, or `update_task` lets it wait for something else.
+
+        Args:
+            note: Kept in the task's metadata.
+            claim_id: As for `complete`, which is refused alike.
         """
         await self._move(task_id, "failed", note, claim_id)
 
@@ -185,12 +211,20 @@ class TaskViews(TaskReadView, Claims):
         """Mark a task as no longer wanted. What waits for it stays blocked, as with `fail`.
 
         Whoever made it may do so also while another has claimed it.
+
+        Args:
+            note: Why, kept in the task's metadata.
+            claim_id: As for `complete`, which is refused alike.
         """
         await self._move(task_id, "cancelled", note, claim_id)
 
     async def delete_task(self, task_id: str) -> None:
         """Remove a task; one that is not there is no error. What waits for it stays blocked, what
         is part of it stays, and its history is kept.
+
+        Raises:
+            CommandRefused: another has claimed it, and this agent did not make it. Not over the
+                bus, as with `start`.
         """
         await self._port.write(
             DeleteTask(agent_id=self.agent, task_id=await self._whole(task_id), at=values.now())

@@ -26,7 +26,14 @@ SQL: Final = queries.load("storage.teams", "teams.sql")
 
 
 class TeamRecord(msgspec.Struct, frozen=True):
-    """A team with its members, those who joined first before the others."""
+    """A team with its members.
+
+    Attributes:
+        team: The team itself.
+        members: Those who joined first before the others.
+
+    Example: See `Team`.
+    """
 
     team: Team
     members: list[TeamMember]
