@@ -26,7 +26,7 @@ from typing import Any, Final, TypeVar
 import anyio
 import msgspec
 
-from bus import Agent, Bus, Log, Place, RequestFailed, RequestTimeout, ServerRefused
+from bus import Agent, Bus, Log, Place, RequestFailed, RequestTimeout, WrongType
 from bus.keys import check_name
 
 from . import errors
@@ -236,10 +236,8 @@ class StorageClient(Scoped):
             committed = msgspec.msgpack.decode(raw or b"", type=Committed)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return False
-        except ServerRefused as error:
-            if "wrong kind of value" in str(error):  # the sidecar puts it right
-                return False
-            raise
+        except WrongType:  # the sidecar puts it right
+            return False
         return _reaches(committed, partition, goal)
 
 

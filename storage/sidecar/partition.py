@@ -66,6 +66,8 @@ class PartitionWriter:
         self._lease = lease
         self._log = log_of(self._bus, partition)
         self._figures = Figures(self._bus.telemetry, self._log.name, partition)
+        # Kept from one lease to the next: where those are short, batches still grow.
+        self._limit = FIRST_READ
 
     async def run(self) -> None:
         """Wait for the lease, and write while it lasts; until cancelled."""
@@ -88,7 +90,6 @@ class PartitionWriter:
             await anyio.sleep(next(delays))
 
     async def _write(self, fence: int) -> None:
-        limit = FIRST_READ
         position = await self._stored()
         trimmed: Position | None = None
         if position is not None:
@@ -97,16 +98,19 @@ class PartitionWriter:
             else:
                 # A crash may have come between the commit and the trim.
                 trimmed = await self._settle(position)
+        epoch = await self._log.epoch()
         while True:
-            epoch = await self._log.epoch()
+            # Few round trips, one after the other: where connections break all the time, each may
+            # have to be made several times.
             after = position.entry_id if position and position.epoch == epoch else "0-0"
-            entries = await self._log.read(after=after, limit=limit, block=BLOCK)
+            entries = await self._log.read(after=after, limit=self._limit, block=BLOCK)
+            epoch_before, epoch = epoch, await self._log.epoch()
             if not entries:
                 await self._remind(position)
-                if after != "0-0" and await self._log.lost_tail(after=after, epoch=epoch):
+                if after != "0-0" and await self._log.lost_tail(after=after, epoch=epoch_before):
                     await self._report_loss(after)
-            elif epoch == await self._log.epoch():  # else: some may be of another stream
-                limit = next_limit(limit, entries)
+            elif epoch == epoch_before:  # else: some may be of another stream
+                self._limit = next_limit(self._limit, entries)
                 position = Position(self._partition, epoch, entries[-1].id, fence)
                 entries = await without_repetitions(self._bus, self._log, entries)
                 with self._figures.applying(entries):

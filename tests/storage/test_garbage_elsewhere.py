@@ -9,7 +9,7 @@ import anyio
 import msgspec
 import pytest
 
-from bus import Bus, BusError
+from bus import Bus, BusError, WrongType
 from bus.messages.envelope import wrap
 from storage import InvalidValue, StorageConfig, WritesLost
 from storage.client import StorageClient
@@ -165,7 +165,7 @@ async def test_a_reads_queue_that_is_no_stream_does_not_stop_the_writing(
         await client.memory.create_item(summary="kept", memory_type="event")
         await client.flush(10)
         assert query(path, "SELECT summary FROM memory_items") == [("kept",)]
-        with pytest.raises(BusError, match="wrong kind of value"):
+        with pytest.raises(WrongType, match="is a string, where argentbus keeps a stream"):
             await client.memory.list_items()
         await bus.link.call("DEL", queue)
         assert len(await client.memory.list_items()) == 1
@@ -211,7 +211,7 @@ async def test_a_log_that_is_no_stream_stops_its_own_partition_only(
     broken = log_of(bus, partition_of("scout", 2)).key
     await bus.link.call("SET", broken, "not a stream")
     async with sidecar(config), bus.join("scout") as scout, bus.join("g") as other:
-        with pytest.raises(BusError, match="wrong kind of value"):
+        with pytest.raises(WrongType, match="is a string, where argentbus keeps a stream"):
             await StorageClient(scout).memory.create_item(summary="x", memory_type="event")
         client = StorageClient(other)
         await client.memory.create_item(summary="y", memory_type="event")

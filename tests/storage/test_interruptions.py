@@ -19,24 +19,20 @@ EACH = 1000
 AT_ONCE = 4
 
 
-# The faults strike less and less often: on a slow machine, too, something gets through between two.
-
-
 async def break_connections(bus: Bus) -> None:
-    pause = 0.02
     while True:
         await bus.link.retrying(lambda: bus.link.call("CLIENT", "KILL", "TYPE", "NORMAL"))
-        await anyio.sleep(pause)  # how often the fault strikes
-        pause = min(pause * 1.03, 2.0)
+        await anyio.sleep(0.02)  # how often the fault strikes
 
 
 async def come_and_go(config: StorageConfig) -> None:
-    life = 0.5
+    life = 0.7
     while True:
         # One that is struck while it starts says so, and ends.
         with suppress(BusUnavailable):
             async with sidecar(config):
                 await anyio.sleep(life)  # how long each lives, once it is up
+        # A slow machine needs the first ones to connect, and to take the lease over.
         life = min(life * 1.2, 10.0)
 
 
@@ -53,7 +49,7 @@ async def count(bus: Bus, name: str) -> None:
         async with anyio.create_task_group() as writes:
             for _ in range(AT_ONCE):
                 writes.start_soon(reinforce)
-        await client.flush(30)
+        await client.flush(50)
 
 
 async def test_what_counts_is_counted_exactly(bus: Bus, config: StorageConfig, path: Path) -> None:
@@ -61,7 +57,7 @@ async def test_what_counts_is_counted_exactly(bus: Bus, config: StorageConfig, p
         faults.start_soon(break_connections, bus)
         for _ in range(2):
             faults.start_soon(come_and_go, config)
-        with anyio.fail_after(50):
+        with anyio.fail_after(55):
             async with anyio.create_task_group() as agents:
                 for name in AGENTS:
                     agents.start_soon(count, bus, name)

@@ -53,6 +53,7 @@ async def test_a_thousand_tasks_wait_for_one_connection(server: Server, namespac
                     listening.start_soon(nobody.serve, hang_up)
                     for n in range(1000):
                         tasks.start_soon(bus.put_value, f"value-{n}", b"x")
+                    await eventually(lambda: attempts > 0)
                     await anyio.sleep(2)  # the thing under test: how often they try meanwhile
                     listening.cancel_scope.cancel()
             server.start()
@@ -60,10 +61,10 @@ async def test_a_thousand_tasks_wait_for_one_connection(server: Server, namespac
         waited = anyio.current_time() - back
         received = int(server.call("INFO", "stats")["total_connections_received"])
         # At 20 ms, doubled up to 1 s: about ten in two seconds.
-        assert 1 <= attempts <= 15
+        assert 3 <= attempts <= 15
         # One of ours, and those of the test itself.
         assert received <= 5
-        assert waited < 5
+        assert waited < 2.5
 
 
 async def test_consumers_come_back_a_few_at_a_time(server: Server, namespace: str) -> None:
