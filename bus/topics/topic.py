@@ -124,8 +124,8 @@ class Topic(_Subscribable[T]):
 class Topics(_Subscribable[T]):
     """All topics whose names fit a pattern, to be listened to. Made by `Bus.topics`.
 
-    `Event.topic` says which one an event is of. On a Cluster a subscription takes a second longer
-    than others, and while it lasts, events of what fits cost a broadcast to all nodes; those of one
+    `Event.topic` says which one an event is of. On a Cluster (Redis 7) a subscription takes a
+    second more, and while it lasts, events of what fits cost a broadcast to all nodes; those of one
     publisher come in their order, whatever their topics: see `topics.patterns`.
 
     Attributes:
