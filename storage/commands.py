@@ -8,6 +8,8 @@ from .model import (
     candidates,
     categories,
     claims,
+    collections,
+    documents,
     entities,
     feedback,
     items,
@@ -16,6 +18,7 @@ from .model import (
     reflections,
     resources,
     sessions,
+    shared_knowledge,
     tasks,
     teams,
     values,
@@ -42,6 +45,9 @@ _MODULES: Final[Any] = (
     claims,
     teams,
     agents,
+    collections,
+    documents,
+    shared_knowledge,
 )
 
 TYPES: Final[dict[str, Any]] = {

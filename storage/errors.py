@@ -122,6 +122,10 @@ class NotSupported(StorageError):
     """
 
 
+class EmbeddingFailed(StorageError):
+    """An embedder did not answer, or not with the vectors that were asked for."""
+
+
 class WritesLost(StorageError):
     """Redis lost the write log before the sidecar had committed it.
 

@@ -30,6 +30,7 @@ from tests.storage.estates import (
     entities,
     feedback,
     items,
+    knowledge,
     lessons,
     people,
     recall,
@@ -55,6 +56,7 @@ ESTATES = (
     feedback,
     sessions,
     tasks,
+    knowledge,
 )
 READS: dict[tuple[str, str], Read] = {}
 SQL: dict[str, Shown] = {}
@@ -103,11 +105,6 @@ UNSEEN = {"positions", "schema_migrations", "task_dependencies"}
 
 #: Tables that no part of storage fills yet.
 UNFILLED = {
-    "knowledge_collections",
-    "knowledge_collection_grants",
-    "knowledge_chunks",
-    "shared_knowledge",
-    "knowledge_endorsements",
     "service_keys",
     "auth_credentials",
     "secret_uses",

@@ -24,6 +24,7 @@ from tests.storage.histories import (
     entities,
     feedback,
     items,
+    knowledge,
     lessons,
     resources,
     sessions,
@@ -46,6 +47,7 @@ HISTORIES = (
     tasks,
     teams,
     agents,
+    knowledge,
 )
 FIRST = [plan for history in HISTORIES for plan in getattr(history, "FIRST", ())]
 _histories = st.lists(st.one_of(*(history.plans for history in HISTORIES)), min_size=8, max_size=25)
