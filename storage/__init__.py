@@ -21,6 +21,7 @@ from .config import ConfigurationError, StorageConfig
 from .errors import (
     CommandRefused,
     DatabaseUnavailable,
+    EmbeddingFailed,
     FenceRefused,
     InvalidValue,
     NotFound,
@@ -58,6 +59,7 @@ __all__ = [
     "CommandRefused",
     "ConfigurationError",
     "DatabaseUnavailable",
+    "EmbeddingFailed",
     "Entity",
     "Feedback",
     "FenceRefused",

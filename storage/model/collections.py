@@ -12,6 +12,7 @@ from . import values
 from .command import Command, check_target
 
 _BETWEEN: Final = re.compile(r"[^a-z0-9._-]+")
+_TAG: Final = re.compile(r"[a-z0-9._-]{1,256}")
 
 
 class Collection(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +69,7 @@ class CreateCollection(KnowledgeCommand, frozen=True, kw_only=True, tag=True):
         one = self.collection
         values.text("id", one.id, least=1, most=128)
         values.text("collection_name", one.collection_name, least=1, most=256)
-        if one.collection_tag != tag_of(one.collection_tag):
+        if not _TAG.fullmatch(values.text("collection_tag", one.collection_tag)):
             raise InvalidValue(
                 "collection_tag",
                 f"is {ascii(one.collection_tag)[:60]}, and must be of a-z, 0-9, '.', '_' and '-'",
