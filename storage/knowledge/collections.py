@@ -42,7 +42,7 @@ class Collections(View):
 
         Args:
             name: 1 to 256 characters.
-            tag: Unique over all agents; made of the name where none is given; both as `tag_of` says.
+            tag: Unique over all agents; made of the name where none is given (`tag_of`).
             collection_id: A UUIDv7 is made where none is given.
             owner: Where an operator makes it; may be nobody.
 
