@@ -45,6 +45,7 @@ from .log import (
 from .model import values
 from .parts import RESULTS, Scoped
 from .reads import READS, ReadRequest
+from .secrets import Keyring
 
 T = TypeVar("T")
 
@@ -63,6 +64,7 @@ class StorageClient(Scoped):
         timeout: Seconds that a read may take, with the wait for the agent's own writes.
         dimensions: Of embeddings, as the storage was set up.
         embedder: Makes the embeddings that are not given, here: of what is written, and of queries.
+        keyring: The master keys, where secrets are to be stored or read: that is done here.
 
     Attributes:
         memory: What it knows.
@@ -72,6 +74,7 @@ class StorageClient(Scoped):
         teams: Its teams.
         agents: The registry of agents.
         knowledge: Collections of documents, and what all agents share.
+        secrets: Keys and credentials that it may use.
         agent_id: Who writes and reads.
         settles: False: what was written is in the database after `flush`.
 
@@ -91,11 +94,13 @@ class StorageClient(Scoped):
         timeout: float = 15.0,
         dimensions: int = DIMENSIONS,
         embedder: Embedder | None = None,
+        keyring: Keyring | None = None,
     ) -> None:
         self._bus: Bus = agent.bus
         self.agent = check_name("agent", agent.id)
         self.dimensions = dimensions
         self.embedder = fitting(embedder, dimensions)
+        self.keyring = keyring
         self._timeout = timeout
         self._partition: int | None = None
         # Where this client's newest entry stands, up to where it is known to be committed, and

@@ -17,6 +17,7 @@ from .model import (
     observations,
     reflections,
     resources,
+    secrets,
     sessions,
     shared_knowledge,
     tasks,
@@ -48,6 +49,7 @@ _MODULES: Final[Any] = (
     collections,
     documents,
     shared_knowledge,
+    secrets,
 )
 
 TYPES: Final[dict[str, Any]] = {

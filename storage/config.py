@@ -27,6 +27,7 @@ from .embedding.agreement import (
     model_name,
     one_embedder,
 )
+from .secrets.keyring import Keyring
 from .settings import (
     ConfigurationError,
     Expectation,
@@ -77,6 +78,8 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
         embedding_model: Its model.
         embedding_key_file: Has its key; the variable `ARGENTBUS_EMBEDDING_KEY` wins.
         dimensions: Of embeddings: 768, or what the bundled model makes. It belongs to the database.
+        master_key_file: Has the master keys, for who stores or reads secrets (`Keyring`); the
+            variable `ARGENTBUS_MASTER_KEY`, with the keys themselves, wins.
         home: Directory for state: databases, the embedded servers' files, `up.json`.
         sources: For each setting that was given: where. What is missing here is a default.
 
@@ -101,6 +104,7 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
     embedding_model: str | None = None
     embedding_key_file: Path | None = None
     dimensions: int = DIMENSIONS
+    master_key_file: Path | None = None
     home: Path = Path()
     sources: dict[str, Source] = msgspec.field(default_factory=dict)
 
@@ -118,7 +122,7 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
             env: The environment: `ARGENTBUS_REDIS_URL`, `_POSTGRES_URL`, `_SQLITE_PATH`,
                 `_BACKEND`, `_NAMESPACE`, `_PARTITIONS`, `_LEASE`, `_SIGNING_KEY_FILE`, `_HOME`,
                 `_EMBEDDER`, `_EMBEDDING_URL`, `_EMBEDDING_MODEL`, `_EMBEDDING_KEY_FILE`,
-                `_DIMENSIONS`.
+                `_DIMENSIONS`, `_MASTER_KEY_FILE`.
             path: The settings file; by default `~/.argentos/argent.json`, which may be missing.
 
         Raises:
@@ -166,6 +170,7 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
             "embedding_model": self.embedding_model,
             "embedding_key_file": str(self.embedding_key_file) if self.embedding_key_file else None,
             "dimensions": self.dimensions,
+            "master_key_file": str(self.master_key_file) if self.master_key_file else None,
             "home": str(self.home),
         }
 
@@ -176,6 +181,14 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
             SigningKeyUnusable: the file cannot be used.
         """
         return None if self.signing_key_file is None else Signing.read(self.signing_key_file)
+
+    def keyring(self) -> Keyring | None:
+        """The master keys, read when they are first needed, or None where none are set.
+
+        Raises:
+            MasterKeyUnusable: the variable has something else.
+        """
+        return Keyring.of(self.master_key_file)
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={value!r}" for name, value in self.settings().items())
@@ -259,6 +272,13 @@ _SETTINGS: Final = (
         "ARGENTBUS_DIMENSIONS",
         _key("embedding", "dimensions"),
         dimension_count,
+    ),
+    _Setting(
+        "master_key_file",
+        "--master-key-file",
+        "ARGENTBUS_MASTER_KEY_FILE",
+        _key("secrets", "keyFile"),
+        absolute_path,
     ),
 )
 

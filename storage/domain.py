@@ -7,7 +7,7 @@ a migration for each database.
 """
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, get_type_hints
 
 import msgspec
 
@@ -16,6 +16,9 @@ from .embedding import Embedder
 from .model import values
 from .model.command import Command
 from .rows import Rows
+
+if TYPE_CHECKING:
+    from .secrets.keyring import Keyring
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -28,12 +31,14 @@ class Port(Protocol):
         dimensions: Of embeddings.
         settles: Whether a command is in the database when `write` returns.
         embedder: Makes the embeddings that are not given, if there is one.
+        keyring: The master keys that secrets are encrypted with, if they are here.
     """
 
     agent: str
     dimensions: int
     settles: bool
     embedder: Embedder | None
+    keyring: "Keyring | None"
 
     async def write(self, command: Command) -> None:
         """Carry a command out, or put it on its way.

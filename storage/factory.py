@@ -8,6 +8,7 @@ from .config import StorageConfig
 from .embedding import Embedder
 from .embedding.opening import open_embedder
 from .errors import NotSupported
+from .secrets import Keyring
 from .sqlite.adapter import SQLiteAdapter
 
 
@@ -25,24 +26,34 @@ async def open_storage(config: StorageConfig) -> AsyncGenerator[StorageAdapter]:
         async with open_storage(StorageConfig.load()) as opened:
             print((await opened.stats()).memory_items)  #> 0
     """
-    async with open_embedder(config) as embedder, _opened(config, embedder) as storage:
+    keyring = config.keyring()
+    async with (
+        open_embedder(config) as embedder,
+        _opened(config, embedder, keyring) as storage,
+    ):
         yield storage
 
 
 def _opened(
-    config: StorageConfig, embedder: Embedder | None
+    config: StorageConfig, embedder: Embedder | None, keyring: Keyring | None
 ) -> AbstractAsyncContextManager[StorageAdapter]:
     match config.backend:
         case "sqlite":
             return SQLiteAdapter.open(
-                config.sqlite_path, dimensions=config.dimensions, embedder=embedder
+                config.sqlite_path,
+                dimensions=config.dimensions,
+                embedder=embedder,
+                keyring=keyring,
             )
         case "postgres":
             # Imported here: who stays with SQLite need not wait for the driver.
             from .postgres.adapter import PgAdapter
 
             return PgAdapter.open(
-                config.postgres_url, dimensions=config.dimensions, embedder=embedder
+                config.postgres_url,
+                dimensions=config.dimensions,
+                embedder=embedder,
+                keyring=keyring,
             )
         case _:
             raise NotSupported(

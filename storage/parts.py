@@ -24,6 +24,9 @@ from .memory.recall import RecallReads
 from .memory.reflections import ReflectionReads, ReflectionWrites
 from .memory.resources import ResourceReads, ResourceWrites
 from .memory.totals import TotalReads
+from .secrets import Secrets
+from .secrets.reads import SecretReads
+from .secrets.writes import SecretWrites
 from .sessions import Sessions
 from .sessions.observations import ObservationReads, ObservationWrites
 from .sessions.sessions import SessionReads, SessionWrites
@@ -55,6 +58,7 @@ PARTS: Final = (
     Part("collections", CollectionReads, CollectionWrites),
     Part("documents", DocumentReads, DocumentWrites),
     Part("shared", LibraryReads, LibraryWrites),
+    Part("secrets", SecretReads, SecretWrites),
 )
 
 #: What may be read, with the type of the answer.
@@ -74,6 +78,7 @@ class Scoped:
         teams: Its teams.
         agents: The registry of agents.
         knowledge: Collections of documents, and what all agents share.
+        secrets: Keys and credentials that it may use.
 
     Example: See `StorageAdapter`.
     """
@@ -86,3 +91,4 @@ class Scoped:
         self.teams: Final = Teams(port)
         self.agents: Final = Agents(port)
         self.knowledge: Final = Knowledge(port)
+        self.secrets: Final = Secrets(port)

@@ -26,10 +26,12 @@ _FILE_KEYS: Final = {
         "lease",
         "signing",
         "embedding",
+        "secrets",
     ),
     "redis": ("url", "host", "port", "username", "password", "db", "tls"),
     "postgres": ("url", "connectionString", "host", "port", "database", "user", "password"),
     "sqlite": ("path",),
+    "secrets": ("keyFile",),
     "embedding": ("embedder", "url", "model", "keyFile", "dimensions"),
 }
 _SIDES: Final = ("sqlite", "postgres")

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from storage.adapter import DatabaseAdapter
 from storage.commands import DIMENSIONS
 from storage.embedding import Embedder
+from storage.secrets import Keyring
 
 from .database import PgDatabase
 
@@ -21,6 +22,7 @@ class PgAdapter(DatabaseAdapter):
         *,
         dimensions: int = DIMENSIONS,
         embedder: Embedder | None = None,
+        keyring: Keyring | None = None,
     ) -> "AsyncGenerator[PgAdapter]":
         """Open the database at `url` until the context ends.
 
@@ -30,4 +32,4 @@ class PgAdapter(DatabaseAdapter):
             InvalidValue: its embeddings have another number of dimensions.
         """
         async with PgDatabase.open(url, dimensions) as database:
-            yield cls(database, dimensions, embedder=embedder)
+            yield cls(database, dimensions, embedder=embedder, keyring=keyring)

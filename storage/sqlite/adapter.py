@@ -7,6 +7,7 @@ from pathlib import Path
 from storage.adapter import DatabaseAdapter
 from storage.commands import DIMENSIONS
 from storage.embedding import Embedder
+from storage.secrets import Keyring
 
 from .database import SQLiteDatabase
 
@@ -22,6 +23,7 @@ class SQLiteAdapter(DatabaseAdapter):
         *,
         dimensions: int = DIMENSIONS,
         embedder: Embedder | None = None,
+        keyring: Keyring | None = None,
     ) -> "AsyncGenerator[SQLiteAdapter]":
         """Open (or make) the file `path` until the context ends.
 
@@ -30,4 +32,4 @@ class SQLiteAdapter(DatabaseAdapter):
             SchemaMismatch: its schema is newer than this program, or was changed by hand.
         """
         async with SQLiteDatabase.open(path) as database:
-            yield cls(database, dimensions, embedder=embedder)
+            yield cls(database, dimensions, embedder=embedder, keyring=keyring)

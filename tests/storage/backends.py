@@ -22,6 +22,7 @@ from storage.model.lessons import Lesson
 from storage.model.observations import Observation
 from storage.model.reflections import Reflection
 from storage.model.resources import Resource
+from storage.model.secrets import AuthCredential, SecretUse, ServiceKey
 from storage.model.sessions import Session
 from storage.model.shared_knowledge import Endorsement, SharedKnowledge
 from storage.model.tasks import Task, TaskDependency
@@ -58,6 +59,9 @@ TABLES: Final[dict[str, Any]] = {
     "knowledge_chunks": Chunk,
     "shared_knowledge": SharedKnowledge,
     "knowledge_endorsements": Endorsement,
+    "service_keys": ServiceKey,
+    "auth_credentials": AuthCredential,
+    "secret_uses": SecretUse,
 }
 
 #: On which the conformance suite runs.

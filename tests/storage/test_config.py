@@ -62,6 +62,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
             "ARGENTBUS_EMBEDDING_MODEL": "e5",
             "ARGENTBUS_EMBEDDING_KEY_FILE": "/run/embedding.key",
             "ARGENTBUS_DIMENSIONS": "512",
+            "ARGENTBUS_MASTER_KEY_FILE": "/run/master.key",
             "ARGENTBUS_HOME": "/data",
         },
     )
@@ -81,6 +82,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         "embedding_model": "e5",
         "embedding_key_file": "/run/embedding.key",
         "dimensions": 512,
+        "master_key_file": "/run/master.key",
         "home": "/data",
     }
 

@@ -27,6 +27,7 @@ from tests.storage.histories import (
     knowledge,
     lessons,
     resources,
+    secrets,
     sessions,
     tasks,
     teams,
@@ -48,6 +49,7 @@ HISTORIES = (
     teams,
     agents,
     knowledge,
+    secrets,
 )
 FIRST = [plan for history in HISTORIES for plan in getattr(history, "FIRST", ())]
 _histories = st.lists(st.one_of(*(history.plans for history in HISTORIES)), min_size=8, max_size=25)
