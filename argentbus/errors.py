@@ -35,3 +35,7 @@ class NoSuchUser(ArgentbusError):
 
 class NothingStored(ArgentbusError):
     """There is no database yet, or not what was asked for in it."""
+
+
+class NoValue(ArgentbusError):
+    """A secret was to be stored, and there was none to read."""

@@ -142,7 +142,7 @@ class Stack:
         await supervisor.start(service)
         url = postgres.url("argentbus", "argentbus")
         await setup(postgres.url(), url)
-        await migrations.run(postgres.url("argentbus"))
+        await migrations.run(postgres.url("argentbus"), dimensions=self.config.dimensions)
         self.config = msgspec.structs.replace(self.config, postgres_url=url)
 
     def _service(

@@ -8,9 +8,11 @@ import msgspec
 from .apply import Applier, ApplyResult, Position
 from .commands import DIMENSIONS, Command, checked
 from .database import Database
+from .embedding import Embedder, fitting
 from .errors import CommandRefused, InvalidValue
 from .model import values
 from .parts import PARTS, Scoped
+from .secrets import Keyring
 
 
 class Statistics(msgspec.Struct, frozen=True):
@@ -102,6 +104,8 @@ class _Port:
     def __init__(self, adapter: "DatabaseAdapter", agent: str) -> None:
         self.agent = agent
         self.dimensions = adapter.dimensions
+        self.embedder = adapter.embedder
+        self.keyring = adapter.keyring
         self._adapter = adapter
 
     async def write(self, command: Command) -> None:
@@ -116,10 +120,24 @@ class DatabaseAdapter:
 
     Args:
         dimensions: Of embeddings.
+        embedder: Makes the embeddings that are not given: of what is written, and of queries.
+        keyring: The master keys, where secrets are to be stored or read.
+
+    Raises:
+        InvalidValue: the embedder makes vectors of other dimensions.
     """
 
-    def __init__(self, database: Database, dimensions: int = DIMENSIONS) -> None:
+    def __init__(
+        self,
+        database: Database,
+        dimensions: int = DIMENSIONS,
+        *,
+        embedder: Embedder | None = None,
+        keyring: Keyring | None = None,
+    ) -> None:
         self.dimensions = dimensions
+        self.embedder = fitting(embedder, dimensions)
+        self.keyring = keyring
         self._database = database
         self._reads = {part.name: part.reads(database, dimensions) for part in PARTS}
         self._applier = Applier(database, [part.writes(database) for part in PARTS])

@@ -32,6 +32,7 @@ from bus.keys import check_name
 from . import errors
 from .apply import order
 from .commands import DIMENSIONS, Command, checked
+from .embedding import Embedder, fitting
 from .errors import DatabaseUnavailable, StorageError, WritesLost
 from .log import (
     COMMITTED,
@@ -44,6 +45,7 @@ from .log import (
 from .model import values
 from .parts import RESULTS, Scoped
 from .reads import READS, ReadRequest
+from .secrets import Keyring
 
 T = TypeVar("T")
 
@@ -61,6 +63,8 @@ class StorageClient(Scoped):
         agent: Who writes and reads.
         timeout: Seconds that a read may take, with the wait for the agent's own writes.
         dimensions: Of embeddings, as the storage was set up.
+        embedder: Makes the embeddings that are not given, here: of what is written, and of queries.
+        keyring: The master keys, where secrets are to be stored or read: that is done here.
 
     Attributes:
         memory: What it knows.
@@ -69,6 +73,8 @@ class StorageClient(Scoped):
         tasks: Its tasks.
         teams: Its teams.
         agents: The registry of agents.
+        knowledge: Collections of documents, and what all agents share.
+        secrets: Keys and credentials that it may use.
         agent_id: Who writes and reads.
         settles: False: what was written is in the database after `flush`.
 
@@ -82,11 +88,19 @@ class StorageClient(Scoped):
     settles = False
 
     def __init__(
-        self, agent: Agent, *, timeout: float = 15.0, dimensions: int = DIMENSIONS
+        self,
+        agent: Agent,
+        *,
+        timeout: float = 15.0,
+        dimensions: int = DIMENSIONS,
+        embedder: Embedder | None = None,
+        keyring: Keyring | None = None,
     ) -> None:
         self._bus: Bus = agent.bus
         self.agent = check_name("agent", agent.id)
         self.dimensions = dimensions
+        self.embedder = fitting(embedder, dimensions)
+        self.keyring = keyring
         self._timeout = timeout
         self._partition: int | None = None
         # Where this client's newest entry stands, up to where it is known to be committed, and

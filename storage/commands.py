@@ -8,6 +8,8 @@ from .model import (
     candidates,
     categories,
     claims,
+    collections,
+    documents,
     entities,
     feedback,
     items,
@@ -15,7 +17,9 @@ from .model import (
     observations,
     reflections,
     resources,
+    secrets,
     sessions,
+    shared_knowledge,
     tasks,
     teams,
     values,
@@ -42,6 +46,10 @@ _MODULES: Final[Any] = (
     claims,
     teams,
     agents,
+    collections,
+    documents,
+    shared_knowledge,
+    secrets,
 )
 
 TYPES: Final[dict[str, Any]] = {

@@ -5,7 +5,9 @@ The file is ArgentOS's own, `~/.argentos/argent.json`, key `storage`:
     {"storage": {"backend": "dual", "readFrom": "sqlite", "writeTo": ["sqlite", "postgres"],
                  "redis": {"host": "127.0.0.1", "port": 6380},
                  "postgres": {"host": "127.0.0.1", "port": 5433, "database": "argentos"},
-                 "sqlite": {"path": "~/argentbus.db"}}}
+                 "sqlite": {"path": "~/argentbus.db"},
+                 "embedding": {"embedder": "endpoint", "url": "http://127.0.0.1:11434/v1",
+                               "model": "nomic-embed-text", "dimensions": 768}}}
 """
 
 import os
@@ -17,6 +19,15 @@ import msgspec
 
 from bus import Signing
 
+from .commands import DIMENSIONS
+from .embedding.agreement import (
+    agreeing_embedding,
+    dimension_count,
+    endpoint_url,
+    model_name,
+    one_embedder,
+)
+from .secrets.keyring import Keyring
 from .settings import (
     ConfigurationError,
     Expectation,
@@ -39,6 +50,7 @@ __all__ = ["ConfigurationError", "Source", "StorageConfig"]
 
 Backend = Literal["sqlite", "postgres", "dual"]
 Side = Literal["sqlite", "postgres"]
+EmbedderKind = Literal["none", "endpoint", "bundled"]
 
 DEFAULT_REDIS_URL: Final = "redis://127.0.0.1:6380"
 DEFAULT_POSTGRES_URL: Final = "postgresql://127.0.0.1:5433/argentos"
@@ -60,6 +72,14 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
         lease: Seconds that a sidecar's lease on a partition lasts: within them after a crash,
             another sidecar takes over.
         signing_key_file: Secrets to sign and verify with (`Signing.read`), or None: no signatures.
+        embedder: What makes the embeddings that are not given: `none`, `endpoint` (anything that
+            speaks OpenAI's form of `/v1/embeddings`) or `bundled` (extra `embed`).
+        embedding_url: Where the endpoint is, mostly ending in `/v1`.
+        embedding_model: Its model.
+        embedding_key_file: Has its key; the variable `ARGENTBUS_EMBEDDING_KEY` wins.
+        dimensions: Of embeddings: 768, or what the bundled model makes. It belongs to the database.
+        master_key_file: Has the master keys, for who stores or reads secrets (`Keyring`); the
+            variable `ARGENTBUS_MASTER_KEY`, with the keys themselves, wins.
         home: Directory for state: databases, the embedded servers' files, `up.json`.
         sources: For each setting that was given: where. What is missing here is a default.
 
@@ -79,6 +99,12 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
     partitions: int = 4
     lease: float = 10.0
     signing_key_file: Path | None = None
+    embedder: EmbedderKind = "none"
+    embedding_url: str | None = None
+    embedding_model: str | None = None
+    embedding_key_file: Path | None = None
+    dimensions: int = DIMENSIONS
+    master_key_file: Path | None = None
     home: Path = Path()
     sources: dict[str, Source] = msgspec.field(default_factory=dict)
 
@@ -94,7 +120,9 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
         Args:
             options: By this class's attribute names; what is None was not given.
             env: The environment: `ARGENTBUS_REDIS_URL`, `_POSTGRES_URL`, `_SQLITE_PATH`,
-                `_BACKEND`, `_NAMESPACE`, `_PARTITIONS`, `_LEASE`, `_SIGNING_KEY_FILE`, `_HOME`.
+                `_BACKEND`, `_NAMESPACE`, `_PARTITIONS`, `_LEASE`, `_SIGNING_KEY_FILE`, `_HOME`,
+                `_EMBEDDER`, `_EMBEDDING_URL`, `_EMBEDDING_MODEL`, `_EMBEDDING_KEY_FILE`,
+                `_DIMENSIONS`, `_MASTER_KEY_FILE`.
             path: The settings file; by default `~/.argentos/argent.json`, which may be missing.
 
         Raises:
@@ -115,6 +143,7 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
         found.setdefault("home", _default_home(env))
         found.setdefault("sqlite_path", found["home"] / "argentbus.db")
         found.update(agreeing(found, sources))
+        found.update(agreeing_embedding(found, sources))
         return cls(**found, sources=sources)
 
     @property
@@ -136,6 +165,12 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
             "partitions": self.partitions,
             "lease": self.lease,
             "signing_key_file": str(self.signing_key_file) if self.signing_key_file else None,
+            "embedder": self.embedder,
+            "embedding_url": without_password(self.embedding_url) if self.embedding_url else None,
+            "embedding_model": self.embedding_model,
+            "embedding_key_file": str(self.embedding_key_file) if self.embedding_key_file else None,
+            "dimensions": self.dimensions,
+            "master_key_file": str(self.master_key_file) if self.master_key_file else None,
             "home": str(self.home),
         }
 
@@ -146,6 +181,14 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
             SigningKeyUnusable: the file cannot be used.
         """
         return None if self.signing_key_file is None else Signing.read(self.signing_key_file)
+
+    def keyring(self) -> Keyring | None:
+        """The master keys, read when they are first needed, or None where none are set.
+
+        Raises:
+            MasterKeyUnusable: the variable has something else.
+        """
+        return Keyring.of(self.master_key_file)
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={value!r}" for name, value in self.settings().items())
@@ -193,6 +236,48 @@ _SETTINGS: Final = (
         "--signing-key-file",
         "ARGENTBUS_SIGNING_KEY_FILE",
         _key("signing"),
+        absolute_path,
+    ),
+    _Setting(
+        "embedder",
+        "--embedder",
+        "ARGENTBUS_EMBEDDER",
+        _key("embedding", "embedder"),
+        one_embedder,
+    ),
+    _Setting(
+        "embedding_url",
+        "--embedding-url",
+        "ARGENTBUS_EMBEDDING_URL",
+        _key("embedding", "url"),
+        endpoint_url,
+    ),
+    _Setting(
+        "embedding_model",
+        "--embedding-model",
+        "ARGENTBUS_EMBEDDING_MODEL",
+        _key("embedding", "model"),
+        model_name,
+    ),
+    _Setting(
+        "embedding_key_file",
+        "--embedding-key-file",
+        "ARGENTBUS_EMBEDDING_KEY_FILE",
+        _key("embedding", "keyFile"),
+        absolute_path,
+    ),
+    _Setting(
+        "dimensions",
+        "--dimensions",
+        "ARGENTBUS_DIMENSIONS",
+        _key("embedding", "dimensions"),
+        dimension_count,
+    ),
+    _Setting(
+        "master_key_file",
+        "--master-key-file",
+        "ARGENTBUS_MASTER_KEY_FILE",
+        _key("secrets", "keyFile"),
         absolute_path,
     ),
 )

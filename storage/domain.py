@@ -7,13 +7,18 @@ a migration for each database.
 """
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, get_type_hints
 
 import msgspec
 
 from .database import Database, Keys, Transaction, Violation
+from .embedding import Embedder
+from .model import values
 from .model.command import Command
 from .rows import Rows
+
+if TYPE_CHECKING:
+    from .secrets.keyring import Keyring
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -25,11 +30,15 @@ class Port(Protocol):
         agent: In whose name; empty for operators.
         dimensions: Of embeddings.
         settles: Whether a command is in the database when `write` returns.
+        embedder: Makes the embeddings that are not given, if there is one.
+        keyring: The master keys that secrets are encrypted with, if they are here.
     """
 
     agent: str
     dimensions: int
     settles: bool
+    embedder: Embedder | None
+    keyring: "Keyring | None"
 
     async def write(self, command: Command) -> None:
         """Carry a command out, or put it on its way.
@@ -56,6 +65,34 @@ class View:
     @property
     def agent(self) -> str:
         return self._port.agent
+
+    async def _embedded(self, text: str, given: Sequence[float] | None) -> bytes | None:
+        """What is stored as the embedding of `text`: the one given, or the embedder's; None where
+        there is neither.
+        """
+        if given is None:
+            made = await self._embedded_all([text])
+            return None if made is None else made[0]
+        return values.pack_vector("embedding", given, self._port.dimensions)
+
+    async def _embedded_all(self, texts: Sequence[str]) -> list[bytes | None] | None:
+        """What is stored as embeddings of `texts`; None where there is no embedder."""
+        if self._port.embedder is None:
+            return None
+        made = await self._port.embedder.embed(texts, kind="passage") if texts else []
+        return [values.pack_vector("embedding", one, self._port.dimensions) for one in made]
+
+    async def _embedded_query(
+        self, query: str, given: Sequence[float] | None
+    ) -> list[float] | None:
+        """What a search compares with: the embedding given, or the embedder's of what is asked."""
+        if given is not None:
+            values.pack_vector("embedding", given, self._port.dimensions)
+            return list(given)
+        if self._port.embedder is None or not values.text("query", query).strip():
+            return None
+        [made] = await self._port.embedder.embed([query], kind="query")
+        return list(made)
 
 
 class Way(NamedTuple):

@@ -122,6 +122,26 @@ class NotSupported(StorageError):
     """
 
 
+class EmbeddingFailed(StorageError):
+    """An embedder did not answer, or not with the vectors that were asked for."""
+
+
+class MasterKeyMissing(StorageError):
+    """What reads or writes secrets has no master key."""
+
+
+class MasterKeyUnusable(StorageError):
+    """The master key cannot be read, is open to others, or is no key."""
+
+
+class SecretRefused(StorageError):
+    """A secret is not there, is disabled, or is not for whoever asks."""
+
+
+class SecretUnreadable(StorageError):
+    """A secret was encrypted with another master key, or was changed since."""
+
+
 class WritesLost(StorageError):
     """Redis lost the write log before the sidecar had committed it.
 

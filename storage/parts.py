@@ -7,6 +7,11 @@ from .agents.agents import AgentReads, AgentWrites
 from .domain import Part, Port, Writes
 from .feedback import ModelFeedback
 from .feedback.feedback import FeedbackReads, FeedbackWrites
+from .knowledge import Knowledge
+from .knowledge.collections import CollectionReads, CollectionWrites
+from .knowledge.document_reads import DocumentReads
+from .knowledge.document_writes import DocumentWrites
+from .knowledge.shared import LibraryReads, LibraryWrites
 from .memory import Memory
 from .memory.candidate_writes import CandidateWrites
 from .memory.candidates import CandidateReads
@@ -19,6 +24,9 @@ from .memory.recall import RecallReads
 from .memory.reflections import ReflectionReads, ReflectionWrites
 from .memory.resources import ResourceReads, ResourceWrites
 from .memory.totals import TotalReads
+from .secrets import Secrets
+from .secrets.reads import SecretReads
+from .secrets.writes import SecretWrites
 from .sessions import Sessions
 from .sessions.observations import ObservationReads, ObservationWrites
 from .sessions.sessions import SessionReads, SessionWrites
@@ -47,6 +55,10 @@ PARTS: Final = (
     Part("claims", ClaimReads, ClaimWrites),
     Part("teams", TeamReads, TeamWrites),
     Part("agents", AgentReads, AgentWrites),
+    Part("collections", CollectionReads, CollectionWrites),
+    Part("documents", DocumentReads, DocumentWrites),
+    Part("shared", LibraryReads, LibraryWrites),
+    Part("secrets", SecretReads, SecretWrites),
 )
 
 #: What may be read, with the type of the answer.
@@ -65,6 +77,8 @@ class Scoped:
         tasks: Its tasks.
         teams: Its teams.
         agents: The registry of agents.
+        knowledge: Collections of documents, and what all agents share.
+        secrets: Keys and credentials that it may use.
 
     Example: See `StorageAdapter`.
     """
@@ -76,3 +90,5 @@ class Scoped:
         self.tasks: Final = Tasks(port)
         self.teams: Final = Teams(port)
         self.agents: Final = Agents(port)
+        self.knowledge: Final = Knowledge(port)
+        self.secrets: Final = Secrets(port)

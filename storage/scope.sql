@@ -47,3 +47,28 @@
 -- Those of which the agent is a member, be they disbanded.
 ($1 = '' OR teams.id IN (
   SELECT mine.team_id FROM team_members AS mine WHERE mine.agent_id = $1))
+
+-- name: readable
+-- What is in a collection that the agent may read.
+($1 = '' OR this.collection_id IN (
+  SELECT mine.collection_id FROM knowledge_collection_grants AS mine
+  WHERE mine.agent_id = $1 AND (mine.can_read OR mine.is_owner)
+  UNION SELECT made.id FROM knowledge_collections AS made WHERE made.owner_agent_id = $1))
+
+-- name: visible_collections
+-- Those that the agent may read.
+($1 = '' OR knowledge_collections.owner_agent_id = $1 OR knowledge_collections.id IN (
+  SELECT mine.collection_id FROM knowledge_collection_grants AS mine
+  WHERE mine.agent_id = $1 AND (mine.can_read OR mine.is_owner)))
+
+-- name: visible_grants
+-- The agent's own, and those of collections that it owns.
+($1 = '' OR knowledge_collection_grants.agent_id = $1
+  OR knowledge_collection_grants.collection_id IN (
+    SELECT mine.collection_id FROM knowledge_collection_grants AS mine
+    WHERE mine.agent_id = $1 AND mine.is_owner
+    UNION SELECT made.id FROM knowledge_collections AS made WHERE made.owner_agent_id = $1))
+
+-- name: everybody
+-- What every agent may see.
+($1 = '' OR 1 = 1)

@@ -25,10 +25,14 @@ _FILE_KEYS: Final = {
         "partitions",
         "lease",
         "signing",
+        "embedding",
+        "secrets",
     ),
     "redis": ("url", "host", "port", "username", "password", "db", "tls"),
     "postgres": ("url", "connectionString", "host", "port", "database", "user", "password"),
     "sqlite": ("path",),
+    "secrets": ("keyFile",),
+    "embedding": ("embedder", "url", "model", "keyFile", "dimensions"),
 }
 _SIDES: Final = ("sqlite", "postgres")
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
@@ -72,7 +76,8 @@ def without_password(url: str) -> str:
     return f"{scheme}{separator}{'***@' if at else ''}{behind.split('?', 1)[0]}"
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value as a message may show it: short, without a password."""
     text = ascii(without_password(value) if isinstance(value, str) else value)
     return text if len(text) <= 80 else text[:77] + "..."
 
@@ -93,25 +98,25 @@ def one_side(value: Any, _base: Path) -> str:
 def backends(value: Any, _base: Path) -> tuple[str, ...]:
     """Check a list of databases."""
     if not isinstance(value, list | tuple) or not value or len(set(map(str, value))) != len(value):
-        raise Expectation(f'{_shown(value)} is not a list such as ["sqlite", "postgres"]')
+        raise Expectation(f'{shown(value)} is not a list such as ["sqlite", "postgres"]')
     return tuple(_choice(side, _SIDES) for side in value)
 
 
 def absolute_path(value: Any, base: Path) -> Path:
     """Check a path; `~` is the home directory, a relative one starts from `base`."""
     if not isinstance(value, str | Path) or not str(value).strip() or "\0" in str(value):
-        raise Expectation(f"{_shown(value)} is not a path")
+        raise Expectation(f"{shown(value)} is not a path")
     try:
         return base.absolute() / Path(value).expanduser()
     except RuntimeError as error:
-        raise Expectation(f"{_shown(value)} is not a path that can be found ({error})") from None
+        raise Expectation(f"{shown(value)} is not a path that can be found ({error})") from None
 
 
 def namespace(value: Any, _base: Path) -> str:
     """Check a namespace."""
     if not isinstance(value, str) or not _NAMESPACE.match(value):
         raise Expectation(
-            f"{_shown(value)} cannot be a namespace: use 1 to 64 characters of A-Z a-z 0-9 . _ -, "
+            f"{shown(value)} cannot be a namespace: use 1 to 64 characters of A-Z a-z 0-9 . _ -, "
             "the first a letter or a digit"
         )
     return value
@@ -129,7 +134,7 @@ def lease(value: Any, _base: Path) -> float:
     except ValueError:
         seconds = None
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 1 <= seconds <= 600:
-        raise Expectation(f"is {_shown(value)}, should be seconds, from 1 to 600")
+        raise Expectation(f"is {shown(value)}, should be seconds, from 1 to 600")
     return float(seconds)
 
 
@@ -139,7 +144,7 @@ def redis_url(value: Any, _base: Path) -> str:
         parse_url(value if isinstance(value, str) else "")
     except BusError:
         raise Expectation(
-            f"{_shown(value)} should be a URL such as redis://127.0.0.1:6380, unix:///path, "
+            f"{shown(value)} should be a URL such as redis://127.0.0.1:6380, unix:///path, "
             "redis+sentinel://host:port,host:port/service or redis+cluster://host:port,host:port"
         ) from None
     return str(value)
@@ -152,7 +157,7 @@ def postgres_url(value: Any, _base: Path) -> str:
 
 def _choice(value: Any, choices: tuple[str, ...]) -> str:
     if value not in choices:
-        raise Expectation(f"{_shown(value)} should be one of {', '.join(choices)}")
+        raise Expectation(f"{shown(value)} should be one of {', '.join(choices)}")
     return str(value)
 
 
@@ -160,7 +165,7 @@ def _whole(value: Any, least: int, most: int) -> int:
     if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise Expectation(f"{_shown(value)} should be a whole number from {least} to {most}")
+        raise Expectation(f"{shown(value)} should be a whole number from {least} to {most}")
     return value
 
 
@@ -176,7 +181,7 @@ def _url(value: Any, schemes: tuple[str, ...], example: str) -> str:
     except ValueError:
         fine = False
     if not fine:
-        raise Expectation(f"{_shown(value)} should be a URL such as {example}")
+        raise Expectation(f"{shown(value)} should be a URL such as {example}")
     return str(value)
 
 
@@ -299,9 +304,9 @@ class SettingsFile:
             return default
         if not isinstance(value, kind) or (kind is int and (isinstance(value, bool) or value < 0)):
             expected = {str: "text", int: "a whole number", bool: "true or false"}[kind]
-            shown = "what it is" if key == "password" else _shown(value)
+            said = "what it is" if key == "password" else shown(value)
             raise ConfigurationError(
-                f"{self._place(section, key)}: should be {expected}, not {shown}"
+                f"{self._place(section, key)}: should be {expected}, not {said}"
             )
         return value
 
@@ -309,7 +314,7 @@ class SettingsFile:
         host = self._part(section, "host", str, default="127.0.0.1")
         if not re.fullmatch(r"[A-Za-z0-9._:%-]+", host):
             raise ConfigurationError(
-                f"{self._place(section, 'host')}: {_shown(host)} should be a host name or address"
+                f"{self._place(section, 'host')}: {shown(host)} should be a host name or address"
             )
         return f"[{host}]" if ":" in host else str(host)
 

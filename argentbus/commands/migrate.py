@@ -90,7 +90,7 @@ async def _run(config: StorageConfig, admin_url: str | None) -> None:
     else:
         from storage.postgres import migrations as postgres
 
-        await postgres.run(_administered(config, admin_url))
+        await postgres.run(_administered(config, admin_url), dimensions=config.dimensions)
 
 
 def _administered(config: StorageConfig, admin_url: str | None) -> str:

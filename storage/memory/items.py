@@ -85,7 +85,8 @@ class Items(View):
         Args:
             summary: The fact, 1 to 1,000,000 characters.
             memory_type: profile, event, knowledge, behavior, skill, tool, self or episode.
-            embedding: Numbers, as many as this storage's dimension (768 by default).
+            embedding: Numbers, as many as this storage's dimension (768 by default); made of the
+                summary where there is an embedder.
             item_id: A UUIDv7 is made where none is given.
             columns: Other columns of `MemoryItem`.
 
@@ -94,14 +95,16 @@ class Items(View):
 
         Raises:
             InvalidValue: a value that no table may hold.
+            EmbeddingFailed: the embedder that is configured failed; nothing was written.
         """
         moment = values.moment("created_at", created_at) or values.now()
+        values.text("summary", summary, least=1)
         item = MemoryItem(
             id=item_id or values.new_id(),
             agent_id=self.agent,
             memory_type=memory_type,
-            summary=values.text("summary", summary, least=1),
-            embedding=values.pack_vector("embedding", embedding, self._port.dimensions),
+            summary=summary,
+            embedding=await self._embedded(summary, embedding),
             content_hash=values.content_hash(summary),
             created_at=moment,
             updated_at=moment,

@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 
 from storage.adapter import DatabaseAdapter
 from storage.commands import DIMENSIONS
+from storage.embedding import Embedder
+from storage.secrets import Keyring
 
 from .database import PgDatabase
 
@@ -14,7 +16,14 @@ class PgAdapter(DatabaseAdapter):
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, url: str, *, dimensions: int = DIMENSIONS) -> "AsyncGenerator[PgAdapter]":
+    async def open(
+        cls,
+        url: str,
+        *,
+        dimensions: int = DIMENSIONS,
+        embedder: Embedder | None = None,
+        keyring: Keyring | None = None,
+    ) -> "AsyncGenerator[PgAdapter]":
         """Open the database at `url` until the context ends.
 
         Raises:
@@ -23,4 +32,4 @@ class PgAdapter(DatabaseAdapter):
             InvalidValue: its embeddings have another number of dimensions.
         """
         async with PgDatabase.open(url, dimensions) as database:
-            yield cls(database, dimensions)
+            yield cls(database, dimensions, embedder=embedder, keyring=keyring)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from storage.adapter import DatabaseAdapter
 from storage.commands import DIMENSIONS
+from storage.embedding import Embedder
+from storage.secrets import Keyring
 
 from .database import SQLiteDatabase
 
@@ -16,7 +18,12 @@ class SQLiteAdapter(DatabaseAdapter):
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, path: Path, *, dimensions: int = DIMENSIONS
+        cls,
+        path: Path,
+        *,
+        dimensions: int = DIMENSIONS,
+        embedder: Embedder | None = None,
+        keyring: Keyring | None = None,
     ) -> "AsyncGenerator[SQLiteAdapter]":
         """Open (or make) the file `path` until the context ends.
 
@@ -25,4 +32,4 @@ class SQLiteAdapter(DatabaseAdapter):
             SchemaMismatch: its schema is newer than this program, or was changed by hand.
         """
         async with SQLiteDatabase.open(path) as database:
-            yield cls(database, dimensions)
+            yield cls(database, dimensions, embedder=embedder, keyring=keyring)

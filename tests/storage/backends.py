@@ -12,6 +12,8 @@ from storage.adapter import DatabaseAdapter
 from storage.model.agents import AgentRecord
 from storage.model.candidates import Candidate
 from storage.model.categories import Category, ItemCategory
+from storage.model.collections import Collection, Grant
+from storage.model.documents import Chunk
 from storage.model.entities import Entity, ItemEntity
 from storage.model.feedback import Feedback
 from storage.model.history import TaskChange
@@ -20,7 +22,9 @@ from storage.model.lessons import Lesson
 from storage.model.observations import Observation
 from storage.model.reflections import Reflection
 from storage.model.resources import Resource
+from storage.model.secrets import AuthCredential, SecretUse, ServiceKey
 from storage.model.sessions import Session
+from storage.model.shared_knowledge import Endorsement, SharedKnowledge
 from storage.model.tasks import Task, TaskDependency
 from storage.model.teams import Team, TeamInvitation, TeamMember
 from storage.postgres.adapter import PgAdapter
@@ -50,6 +54,14 @@ TABLES: Final[dict[str, Any]] = {
     "team_members": TeamMember,
     "team_invitations": TeamInvitation,
     "agents": AgentRecord,
+    "knowledge_collections": Collection,
+    "knowledge_collection_grants": Grant,
+    "knowledge_chunks": Chunk,
+    "shared_knowledge": SharedKnowledge,
+    "knowledge_endorsements": Endorsement,
+    "service_keys": ServiceKey,
+    "auth_credentials": AuthCredential,
+    "secret_uses": SecretUse,
 }
 
 #: On which the conformance suite runs.

@@ -57,6 +57,12 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
             "ARGENTBUS_PARTITIONS": "8",
             "ARGENTBUS_LEASE": "2.5",
             "ARGENTBUS_SIGNING_KEY_FILE": "/run/signing.key",
+            "ARGENTBUS_EMBEDDER": "endpoint",
+            "ARGENTBUS_EMBEDDING_URL": "http://me:secret@h:1/v1",
+            "ARGENTBUS_EMBEDDING_MODEL": "e5",
+            "ARGENTBUS_EMBEDDING_KEY_FILE": "/run/embedding.key",
+            "ARGENTBUS_DIMENSIONS": "512",
+            "ARGENTBUS_MASTER_KEY_FILE": "/run/master.key",
             "ARGENTBUS_HOME": "/data",
         },
     )
@@ -71,6 +77,12 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         "partitions": 8,
         "lease": 2.5,
         "signing_key_file": "/run/signing.key",
+        "embedder": "endpoint",
+        "embedding_url": "http://***@h:1/v1",
+        "embedding_model": "e5",
+        "embedding_key_file": "/run/embedding.key",
+        "dimensions": 512,
+        "master_key_file": "/run/master.key",
         "home": "/data",
     }
 
@@ -141,6 +153,27 @@ def test_passwords_are_never_shown(tmp_path: Path) -> None:
         ({"lease": 0.5}, "storage.lease", "should be seconds, from 1 to 600"),
         ({"lease": True}, "storage.lease", "is True, should be seconds"),
         ({"lease": "soon"}, "storage.lease", "is 'soon', should be seconds"),
+        ({"embedding": {"embedder": "magic"}}, "storage.embedding.embedder", "none, endpoint, bun"),
+        ({"embedding": {"embeder": "x"}}, "storage.embedding.embeder", "did you mean embedder"),
+        ({"embedding": {"dimensions": 0}}, "storage.embedding.dimensions", "from 1 to 2000"),
+        ({"embedding": {"dimensions": True}}, "storage.embedding.dimensions", "from 1 to 2000"),
+        ({"embedding": {"url": "ftp://h"}}, "storage.embedding.url", "http://127.0.0.1:11434/v1"),
+        ({"embedding": {"url": "http://h/v1?x"}}, "storage.embedding.url", "a URL such as"),
+        ({"embedding": {"model": " "}}, "storage.embedding.model", "the name of a model"),
+        ({"embedding": {"model": "m"}}, "storage.embedding.model", "(the default): it belongs to"),
+        ({"embedding": {"embedder": "endpoint"}}, "storage.embedding.embedder", "needs a url"),
+        (
+            {"embedding": {"embedder": "endpoint", "url": "http://h/v1"}},
+            *("storage.embedding.embedder", "ARGENTBUS_EMBEDDING_MODEL"),
+        ),
+        (
+            {"embedding": {"embedder": "bundled", "url": "http://h/v1"}},
+            *("storage.embedding.url", "contradicts embedder bundled"),
+        ),
+        (
+            {"embedding": {"embedder": "bundled", "dimensions": 768}},
+            *("storage.embedding.dimensions", "contradicts embedder bundled"),
+        ),
         ([], "storage", "a JSON object"),
     ],
 )
@@ -187,6 +220,15 @@ def test_a_wrong_variable_or_option_is_named(
     with pytest.raises(ConfigurationError) as caught:
         load(tmp_path, None, env, **options)
     assert str(caught.value).startswith(source)
+
+
+def test_the_bundled_model_says_the_dimensions(tmp_path: Path) -> None:
+    assert load(tmp_path).dimensions == 768
+    assert load(tmp_path, {"embedding": {"embedder": "bundled"}}).dimensions == 384
+    of_file = {"embedding": {"embedder": "endpoint", "url": "http://h/v1", "model": "m"}}
+    config = load(tmp_path, of_file, {"ARGENTBUS_EMBEDDER": "bundled"})
+    assert (config.embedder, config.embedding_url, config.dimensions) == ("bundled", None, 384)
+    assert load(tmp_path, of_file).embedding_model == "m"
 
 
 def test_a_backend_from_the_environment_overrules_the_files_reading_and_writing(

@@ -24,8 +24,10 @@ from tests.storage.histories import (
     entities,
     feedback,
     items,
+    knowledge,
     lessons,
     resources,
+    secrets,
     sessions,
     tasks,
     teams,
@@ -46,6 +48,8 @@ HISTORIES = (
     tasks,
     teams,
     agents,
+    knowledge,
+    secrets,
 )
 FIRST = [plan for history in HISTORIES for plan in getattr(history, "FIRST", ())]
 _histories = st.lists(st.one_of(*(history.plans for history in HISTORIES)), min_size=8, max_size=25)

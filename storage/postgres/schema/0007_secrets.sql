@@ -47,7 +47,7 @@ CREATE TABLE secret_uses (
   agent_id text COLLATE "C" NOT NULL,
   kind text NOT NULL CHECK (kind IN ('service_key', 'auth_credential')),
   name text COLLATE "C" NOT NULL,
-  outcome text NOT NULL CHECK (outcome IN ('granted', 'refused', 'stored', 'disabled', 'rotated')),
+  outcome text NOT NULL CHECK (outcome IN ('granted', 'refused', 'stored', 'enabled', 'disabled', 'rotated')),
   reason text,
   at timestamptz NOT NULL
 );

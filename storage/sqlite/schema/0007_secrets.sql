@@ -37,7 +37,7 @@ CREATE TABLE secret_uses (
   agent_id TEXT NOT NULL,
   kind TEXT NOT NULL CHECK (kind IN ('service_key', 'auth_credential')),
   name TEXT NOT NULL,
-  outcome TEXT NOT NULL CHECK (outcome IN ('granted', 'refused', 'stored', 'disabled', 'rotated')),
+  outcome TEXT NOT NULL CHECK (outcome IN ('granted', 'refused', 'stored', 'enabled', 'disabled', 'rotated')),
   reason TEXT,
   at TEXT NOT NULL
 );
