@@ -54,7 +54,7 @@ $(READY): requirements.lock pyproject.toml
 
 # Needs `uv`; run it after changing the dependencies in pyproject.toml.
 lock:
-	uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
+	uv pip compile --quiet --universal --no-strip-extras --generate-hashes --no-header --no-emit-index-url \
 		--extra dashboard --extra embed --extra embedded --extra endpoint --extra fast --extra dev --python-version 3.11 pyproject.toml --output-file requirements.lock
 
 clean:

@@ -123,23 +123,71 @@ class NotSupported(StorageError):
 
 
 class EmbeddingFailed(StorageError):
-    """An embedder did not answer, or not with the vectors that were asked for."""
+    """An embedder did not answer, or not with the vectors that were asked for.
+
+    Example:
+        from storage.embedding import EndpointEmbedder
+
+        nobody = EndpointEmbedder("http://127.0.0.1:1", "nomic-embed-text", 768, attempts=1)
+        try:
+            await nobody.embed(["the parser is flaky"], kind="query")
+        except EmbeddingFailed as error:
+            print("nomic-embed-text" in str(error) or "127.0.0.1" in str(error))  #> True
+    """
 
 
 class MasterKeyMissing(StorageError):
-    """What reads or writes secrets has no master key."""
+    """What reads or writes secrets has no master key.
+
+    Example:
+        try:
+            await mine.secrets.put("OPENAI_API_KEY", "sk-1234")
+        except MasterKeyMissing:  # set ARGENTBUS_MASTER_KEY_FILE, or give `keyring=`
+            print("no master key here")  #> no master key here
+    """
 
 
 class MasterKeyUnusable(StorageError):
-    """The master key cannot be read, is open to others, or is no key."""
+    """The master key cannot be read, is open to others, or is no key.
+
+    Example:
+        from storage.secrets import Keyring
+
+        try:
+            Keyring(text="too short")
+        except MasterKeyUnusable as error:
+            print("64 hex digits" in str(error))  #> True
+    """
 
 
 class SecretRefused(StorageError):
-    """A secret is not there, is disabled, or is not for whoever asks."""
+    """A secret is not there, is disabled, or is not for whoever asks.
+
+    Example:
+        from storage.secrets import Keyring
+        from storage.secrets.keyring import new_key
+
+        storage.keyring = Keyring(text=new_key())
+        try:
+            await storage.scoped("writer").secrets.get("OPENAI_API_KEY")
+        except SecretRefused:
+            print("not for writer")  #> not for writer
+    """
 
 
 class SecretUnreadable(StorageError):
-    """A secret was encrypted with another master key, or was changed since."""
+    """A secret was encrypted with another master key, or was changed since.
+
+    Example:
+        from storage.secrets import Keyring
+        from storage.secrets.keyring import new_key
+
+        sealed = Keyring(text=new_key()).seal("service_key:OPENAI_API_KEY", "sk-1234")
+        try:
+            Keyring(text=new_key()).unseal("service_key:OPENAI_API_KEY", sealed)
+        except SecretUnreadable:
+            print("of another key")  #> of another key
+    """
 
 
 class WritesLost(StorageError):
