@@ -88,7 +88,7 @@ class View:
         """What a search compares with: the embedding given, or the embedder's of what is asked."""
         if given is not None:
             values.pack_vector("embedding", given, self._port.dimensions)
-            return list(given)
+            return [float(number) for number in given]
         if self._port.embedder is None or not values.text("query", query).strip():
             return None
         [made] = await self._port.embedder.embed([query], kind="query")

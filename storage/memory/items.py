@@ -118,9 +118,17 @@ class Items(View):
     async def update_item(self, item_id: str, **changes: Any) -> None:
         """Change columns of an item of this agent's own.
 
+        With a new summary comes a new embedding where there is an embedder and none is given.
+
         Raises:
             InvalidValue: a value that no table may hold, or a column that stays as it is.
+            EmbeddingFailed: the embedder that is configured failed; nothing was written.
         """
+        if self._port.embedder is not None and "summary" in changes:
+            values.text("summary", changes["summary"], least=1)
+            changes["embedding"] = await self._embedded(
+                changes["summary"], changes.get("embedding")
+            )
         if "embedding" in changes and not isinstance(changes["embedding"], bytes):
             changes["embedding"] = values.pack_vector(
                 "embedding", changes["embedding"], self._port.dimensions

@@ -107,15 +107,16 @@ class Lessons(View):
         With an empty query by vector alone, without an embedding by words alone.
 
         Args:
+            embedding: Numbers, as many as this storage's dimension; made of the query where there
+                is an embedder.
             limit: Most lessons, up to 1,000.
 
         Raises:
             InvalidValue: the embedding is not of this storage's dimension, or not finite; a limit
                 that cannot be.
+            EmbeddingFailed: the embedder that is configured failed.
         """
-        if embedding is not None:
-            values.pack_vector("embedding", embedding, self._port.dimensions)
-            embedding = list(embedding)
+        embedding = await self._embedded_query(query, embedding)
         hits: list[LessonHit] = await self._port.read(
             "lessons", "search_lessons", query=query, embedding=embedding, limit=limit
         )
@@ -140,7 +141,8 @@ class Lessons(View):
             type: mistake, success, workaround, discovery, error_correction, best_practice or
                 anti_pattern.
             lesson: 1 to 1,000,000 characters; the texts before it may be empty.
-            embedding: Numbers, as many as this storage's dimension (768 by default).
+            embedding: Numbers, as many as this storage's dimension (768 by default); made of the
+                texts where there is an embedder.
             lesson_id: A UUIDv7 is made where none is given.
             columns: Other columns of `Lesson`.
 
@@ -150,8 +152,12 @@ class Lessons(View):
         Raises:
             InvalidValue: a value that no table may hold.
             CommandRefused: another lesson has that id.
+            EmbeddingFailed: the embedder that is configured failed; nothing was written.
         """
         moment = values.moment("created_at", created_at) or values.now()
+        texts = {"context": context, "action": action, "outcome": outcome, "lesson": lesson}
+        for field, text in texts.items():
+            values.text(field, text)
         columns.setdefault("last_seen", moment)
         written = Lesson(
             id=lesson_id or values.new_id(),
@@ -161,7 +167,7 @@ class Lessons(View):
             action=action,
             outcome=outcome,
             lesson=lesson,
-            embedding=values.pack_vector("embedding", embedding, self._port.dimensions),
+            embedding=await self._embedded("\n".join(texts.values()), embedding),
             created_at=moment,
             updated_at=moment,
             **columns,
@@ -170,7 +176,7 @@ class Lessons(View):
         return written
 
     async def update_lesson(self, lesson_id: str, **changes: Any) -> None:
-        """Change columns of a lesson of this agent's own.
+        """Change columns of a lesson of this agent's own; its embedding only where one is given.
 
         Raises:
             InvalidValue: a value that no table may hold, or a column that stays as it is.

@@ -69,7 +69,8 @@ class Recall(View):
 
         Args:
             query: Without a word in it, only the embedding counts.
-            embedding: Numbers, as many as this storage's dimension; None: only words count.
+            embedding: Numbers, as many as this storage's dimension; made of the query where there
+                is an embedder. Without either, only words count.
             rank: relevance; salience (what is reinforced and recent); identity (what moved or
                 mattered to the agent, and whom it is bound to).
             limit: Most items, up to 1,000.
@@ -79,10 +80,20 @@ class Recall(View):
         Raises:
             InvalidValue: the embedding is not of this storage's dimension, or not finite; a filter,
                 a rank or a limit that cannot be.
+            EmbeddingFailed: the embedder that is configured failed; `search_by_keyword` needs none.
         """
-        if embedding is not None:
-            values.pack_vector("embedding", embedding, self._port.dimensions)
-            embedding = [float(number) for number in embedding]
+        embedding = await self._embedded_query(query, embedding)
+        return await self._found(query, embedding, rank, limit, at, filters)
+
+    async def _found(
+        self,
+        query: str,
+        embedding: Sequence[float] | None,
+        rank: str,
+        limit: int,
+        at: datetime | None,
+        filters: Filters,
+    ) -> list[SearchHit]:
         hits: list[SearchHit] = await self._port.read(
             "recall",
             "search",
@@ -120,7 +131,7 @@ class Recall(View):
         **filters: Unpack[Filters],
     ) -> list[SearchHit]:
         """The items with any word of `query` (see `search`)."""
-        return await self.search(query, rank=rank, limit=limit, at=at, **filters)
+        return await self._found(query, None, rank, limit, at, filters)
 
     async def search_by_vector(
         self,
@@ -145,7 +156,7 @@ class Recall(View):
     ) -> list[SearchHit]:
         """Of what others share with this agent, what has any word of `query` (see `search`)."""
         filters["shared"] = True
-        return await self.search(query, rank=rank, limit=limit, at=at, **filters)
+        return await self._found(query, None, rank, limit, at, filters)
 
 
 class RecallReads(Reads):

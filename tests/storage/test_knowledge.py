@@ -440,9 +440,21 @@ async def test_an_embedder_serves_memory_and_what_is_shared_too(
     assert given.vector == [0, 0, 1]
     hits = await view.memory.search("What about Fridays?")
     assert hits[0].item.id == item.id
+    await view.memory.update_item(given.id, summary="also on Fridays")
+    changed = await view.memory.get_item(given.id)
+    assert changed is not None
+    assert changed.vector == item.vector
+    await view.memory.search_by_keyword("Fridays")
+    lesson = await view.memory.create_lesson(
+        type="mistake", context="c", action="make", outcome="o", lesson="l"
+    )
+    assert lesson.vector == [0, 1, pytest.approx(0.1)]
+    assert [hit.lesson.id for hit in await view.memory.search_lessons("how to make")] == [lesson.id]
     shared = await view.knowledge.publish(title="Fridays", content="no", category="lesson")
     assert [h.knowledge.id for h in await view.knowledge.search_shared("Fridays?")] == [shared.id]
-    assert [kind for kind, _ in model.asked] == ["passage", "query", "passage", "query"]
+    assert [kind for kind, _ in model.asked] == [
+        *("passage", "query", "passage", "passage", "query", "passage", "query")
+    ]
     model.failing = True
     with pytest.raises(EmbeddingFailed):
         await view.memory.create_item(summary="lost?", memory_type="event")
