@@ -127,7 +127,11 @@ async def test_flushall_and_a_deleted_stream_are_healed_and_reported(
             await load.goes_on()
 
             def reported() -> bool:
-                return f"{queue} or its group workers was gone" in caplog.text
+                words = "a queue or its group was gone"
+                return any(
+                    words in line and f'"{queue}" group=workers' in line
+                    for line in caplog.text.splitlines()
+                )
 
             await eventually(reported)
         put = set(load.since)

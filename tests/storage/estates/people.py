@@ -38,7 +38,7 @@ async def _configured(view: Scoped) -> list[str]:
 
 
 async def _listed(view: Scoped) -> list[str]:
-    found = await view.agents.list_agents(role="scout")
+    found = await view.agents.list_agents(status="active")
     assert {one.id for one in found if one.config is not None} <= {view.agents.agent or "", *AGENTS}
     if view.agents.agent:
         assert [one.id for one in found if one.config] == [view.agents.agent]
