@@ -58,7 +58,7 @@ async def test_the_master_of_the_queue_hangs(cluster: ClusterServers, namespace:
         master = cluster.owner(Keys(namespace).queue("jobs"))
         master.freeze()
         try:
-            await load.goes_on(without="replicated", timeout=8)
+            await load.goes_on(without="replicated", timeout=9.5)
         finally:
             master.thaw()
         await in_thread(cluster.settle)
