@@ -126,6 +126,9 @@ class Consumer(Generic[T]):
     async def __anext__(self) -> Delivery[T]:
         prefetch = self._prefetch
         while prefetch.entries or await prefetch.arrival():
+            if self._fetching.in_doubt:
+                await self._fetching.confirm()
+                continue
             entry = prefetch.pop()
             if entry.kills and not await self._may_start(entry):
                 continue
@@ -256,7 +259,7 @@ class Consumer(Generic[T]):
     @asynccontextmanager
     async def consuming(self) -> "AsyncGenerator[Consumer[T]]":
         """Be a member of the group until the context ends; then hand back what is unhandled."""
-        await self._membership.enter()
+        await self._fetching.enter()
         beat = Beat(self._ttl / 3, self._fetching.beat)
         consumers = self._keys.consumers(self._membership.group)
         await self._bus.holdings.add_consumer(self.name, consumers)

@@ -1,6 +1,7 @@
 """Fetching: what a consumer reads ahead, claims and gives up, in the background."""
 
 import contextlib
+import time
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -61,6 +62,10 @@ class Fetching:
         self._scope = anyio.CancelScope()
         self._over = anyio.Event()
         self._lapsed = False
+        # By this process's own clock: until then nobody else can have taken its deliveries over.
+        self._alive_until = float("-inf")
+        self._lapses = 0
+        self._confirming = anyio.Lock()
         self._full = False
         self._unreturned = False
         self._may_say = Seldom()
@@ -81,10 +86,47 @@ class Fetching:
                 error=error,
             )
 
+    async def enter(self) -> None:
+        """Become a member of the group."""
+        began = time.monotonic()
+        await self._membership.enter()
+        self._alive_until = began + self._ttl
+
     async def beat(self) -> None:
         """Send the consumer's heartbeat."""
+        began = time.monotonic()
         alive = await self._membership.beat()
+        self._alive_until = began + self._ttl
+        self._lapses += not alive
         self._lapsed = self._lapsed or (not alive and bool(self._prefetch.entries))
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether what was read ahead may be others' by now: this process was suspended, or its
+        heartbeats did not arrive.
+        """
+        return self._lapsed or time.monotonic() >= self._alive_until
+
+    async def confirm(self) -> None:
+        """Return once what is read ahead is this consumer's; what may be another's is forgotten."""
+        delays = backoff()
+        async with self._confirming:
+            while self.in_doubt:
+                try:
+                    if not self._lapsed:
+                        await self.beat()
+                    if self._lapsed:
+                        await self._start_over()
+                except AWAY as error:
+                    log.debug("a heartbeat failed", queue=self._source.name, error=error)
+                    await anyio.sleep(next(delays))
+                except ServerFull as error:
+                    log.debug("a heartbeat was refused", queue=self._source.name, error=error)
+                    await anyio.sleep(next(delays))
+                except WrongType as error:
+                    # Without that key nobody finds out who is dead, and nobody takes over.
+                    self._report(error)
+                    self._alive_until = time.monotonic() + self._ttl
 
     async def run(self) -> None:
         """Read and tend, until `stop`, or cancelled."""
@@ -115,6 +157,7 @@ class Fetching:
                 await self._membership.heal(error)
 
     async def _read_once(self, connection: BaseConnection) -> None:
+        lapses = self._lapses
         result = await self._bus.link.ask(
             connection,
             b"XREADGROUP",
@@ -131,7 +174,11 @@ class Fetching:
             timeout=BLOCK + self._bus.link.reply_timeout,
             blocking=True,
         )
-        if rows := rows_of(result):
+        rows = rows_of(result)
+        if rows and lapses != self._lapses:
+            # Of before this process was suspended, and read after it found out: they went back.
+            self._unreturned = True
+        elif rows:
             self._prefetch.receive(Entry(row[0].decode(), row[1]) for row in rows)
 
     async def _tend(self) -> None:
@@ -186,6 +233,7 @@ class Fetching:
         """Forget what was read ahead: while this process was suspended, it counted as dead."""
         self._lapsed = False
         stale = self._prefetch.drop()
+        self._unreturned = True  # until it is known that they went back
         log.warning(
             "a consumer was without heartbeat for too long: what it had read ahead goes back",
             queue=self._source.name,
