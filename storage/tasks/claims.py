@@ -3,7 +3,6 @@
 from typing import Final, Unpack
 
 from storage.database import Violation
-from storage.domain import View
 from storage.errors import CommandRefused
 from storage.model import values
 from storage.model.claims import ClaimTasks, ExtendClaim, HandOffTask, ReleaseTask
@@ -14,12 +13,13 @@ from storage.model.tasks import Task
 
 from .leases import over
 from .ledger import check_holder
+from .view import TaskReadView
 
 #: Seconds of a lease, unless another is asked for.
 LEASE: Final = 300.0
 
 
-class Claims(View):
+class Claims(TaskReadView):
     """What one agent may do to get tasks, and to pass them on."""
 
     async def ready(self, *, limit: int = 50, **filters: Unpack[Filters]) -> list[Task]:
@@ -164,7 +164,3 @@ class Claims(View):
                 kind = type(command).__name__
                 reason = f"{kind} of {self.agent} breaks a rule: {error}"
                 raise CommandRefused(0, reason) from None
-
-    async def _whole(self, task_id: str) -> str:
-        """The whole id of a task that may be named by how its id begins."""
-        raise NotImplementedError
