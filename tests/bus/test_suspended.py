@@ -1,4 +1,4 @@
-"""Consumers whose process stood still past their TTL: what they had read ahead is others' by then."""
+"""Consumers that stood still past their TTL: what they had read ahead is others' by then."""
 
 import signal
 import subprocess
