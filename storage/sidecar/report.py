@@ -58,8 +58,7 @@ class Report:
     async def _publish(self, agent: Agent, storage: StorageAdapter) -> None:
         counts: dict[str, int] = {}
         try:
-            statistics = await storage.stats()
-            counts = {"memory_items": statistics.memory_items, "tasks": statistics.tasks}
+            counts = await storage.count("memory_items", "tasks")
         except DatabaseUnavailable as error:
             self.error = str(error)
         await agent.set_state(

@@ -255,6 +255,9 @@ async def test_lists_are_the_newest_first_in_pages_and_by_filter(storage: Databa
     assert await ids(significance="core", memory_type="event") == ["i-3"]
     assert await ids(limit=0) == await ids(limit=-1) == await ids(offset=2**62) == []
     assert (await storage.stats()).memory_items == 6
+    assert await storage.count("tasks", "memory_items") == {"memory_items": 6, "tasks": 0}
+    with pytest.raises(InvalidValue, match="table: is 'x; --'"):
+        await storage.count("x; --")
 
 
 async def test_an_item_is_given_its_embedding_and_loses_it(storage: DatabaseAdapter) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from storage import CommandRefused, InvalidValue, MemoryItem, Task
 from storage.adapter import DatabaseAdapter
-from storage.commands import Command
+from storage.commands import TYPES, Command
 from storage.model.items import CreateItem, DeleteItem, ReinforceItem, UpdateItem
 from storage.model.tasks import CreateTask, DeleteTask, MoveTask, UpdateTask
 from tests.storage.backends import BACKENDS, Raw
@@ -287,3 +287,10 @@ async def test_the_largest_that_is_allowed_is_kept(storage: DatabaseAdapter) -> 
     assert await memory.get_item(item.id) == item
     assert await memory.list_items() == [item]
     await memory.delete_item(item.id)
+
+
+def test_every_command_checks_itself_and_says_in_whose_name_it_is() -> None:
+    assert len(TYPES) > 50
+    for name, kind in TYPES.items():
+        assert callable(getattr(kind, "checked", None)), name
+        assert "agent_id" in kind.__struct_fields__ or hasattr(kind, "agent_id"), name
