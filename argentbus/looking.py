@@ -42,9 +42,16 @@ async def looked_into(config: StorageConfig, agent: str | None = None) -> AsyncI
         yield storage.scoped(agent) if agent else storage.operator()
 
 
-def table(*titles: str) -> Table:
-    """An empty table in our style; what is called `id` is never broken."""
-    made = Table(box=None, pad_edge=False, header_style="bright_black")
+def table(*titles: str, wide: str = "") -> Table:
+    """An empty table in our style; what is called `id` is never broken.
+
+    Args:
+        wide: Title of a first column, for `headline`s: it takes the room that the others leave, and
+            no less than an id needs.
+    """
+    made = Table(box=None, pad_edge=False, header_style="bright_black", expand=bool(wide))
+    if wide:
+        made.add_column(wide, ratio=1, min_width=36, no_wrap=True, overflow="ellipsis")
     for title in titles:
         made.add_column(title, overflow="fold", no_wrap=title in {"id", "due", "at"})
     return made
@@ -53,6 +60,11 @@ def table(*titles: str) -> Table:
 def cells(*values: str | datetime | list[str] | None) -> list[Text]:
     """What others wrote as cells of a table: nothing in it acts."""
     return [Text(shown(value)) for value in values]
+
+
+def headline(words: str, row_id: str) -> Text:
+    """What others wrote, in a line, and the id below it."""
+    return Text.assemble(" ".join(shown(words).split()), "\n", (shown(row_id), "bright_black"))
 
 
 def shown(value: Any) -> str:

@@ -6,7 +6,7 @@ import click
 import msgspec
 from rich.console import Console
 
-from argentbus.looking import agent_option, cells, limit_option, looked_into, table
+from argentbus.looking import agent_option, cells, headline, limit_option, looked_into, table
 from argentbus.loop import run
 from argentbus.options import json_option, print_json, with_database_config
 from storage.config import StorageConfig
@@ -88,9 +88,9 @@ def _print(found: list[tuple[float | None, MemoryItem]]) -> None:
     if not found:
         click.echo("No memory item is like that.")
         return
-    made = table("id", "agent", "at", "type", "significance", "visibility", "summary")
+    made = table("agent", "type", "at", wide="summary")
     for score, item in found:
-        kinds = (item.memory_type, item.significance, item.visibility)
         rated = item.summary if score is None else f"{score:.2f}  {item.summary}"
-        made.add_row(*cells(item.id, item.agent_id, item.created_at, *kinds, rated))
+        rest = cells(item.agent_id, item.memory_type, item.created_at)
+        made.add_row(headline(rated, item.id), *rest)
     Console().print(made)

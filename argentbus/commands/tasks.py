@@ -6,7 +6,7 @@ import click
 from rich.console import Console
 
 from argentbus.errors import NothingStored
-from argentbus.looking import agent_option, cells, limit_option, looked_into, shown, table
+from argentbus.looking import agent_option, cells, headline, limit_option, looked_into, shown, table
 from argentbus.loop import run
 from argentbus.options import json_option, print_json, with_database_config
 from storage.config import StorageConfig
@@ -116,10 +116,11 @@ def _print(found: list[Task], as_json: bool, nothing: str) -> None:
     if as_json:
         print_json(found)
     elif found:
-        made = table("id", "title", "status", "priority", "assignee", "due", "tags")
+        made = table("status", "priority", "assignee", "due", "tags", wide="title")
         for task in found:
             who = (task.assignee, task.due_at, task.tags)
-            made.add_row(*cells(task.id, task.title, task.status, task.priority, *who))
+            rest = cells(task.status, task.priority, *who)
+            made.add_row(headline(task.title, task.id), *rest)
         Console().print(made)
     else:
         click.echo(nothing)

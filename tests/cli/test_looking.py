@@ -81,6 +81,8 @@ def test_tasks_are_listed_and_shown_with_their_history(line: Line, path: Path) -
     assert "scout  claimed  status: pending -> in_progress" in words
     printed = line.printed("tasks", *where)
     assert "second [bold]line" in printed
+    assert book.id in printed.split(), "whole, and on one line of 80 columns"
+    assert len(printed.splitlines()) <= 1 + 2 * 3
     assert "\x1b[31m" not in words + printed
     assert "No task is like that." in line.printed("tasks", *where, "--assignee", "nobody")
     assert "no task nonsense" in line.fails("tasks", "show", "nonsense", *where)
@@ -107,6 +109,8 @@ def test_memory_is_listed_and_searched(line: Line, path: Path) -> None:
     assert "embedding" not in hit["item"]
     printed = line.printed("memory", *where)
     assert "second [bold]line" in printed
+    assert hit["item"]["id"] in printed.split()
+    assert len(printed.splitlines()) == 1 + 2 * 2
     assert "\x1b[31m" not in printed
     assert "No memory item" in line.printed("memory", "search", "nonsense", *where)
 
