@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -66,7 +67,7 @@ async def measure(name: str, url: str, wanted: Load) -> Outcome:
         if wanted.rate is None:
             await _all_at_once(put, wanted, text)
         else:
-            await _paced(put, wanted.count, wanted.rate, text)
+            await _paced(put, wanted, wanted.rate, text)
         line = await lines.receive_until(b"\n", 1 << 16)
         seconds, ours = time.perf_counter() - started, cpu() - began
         report = msgspec.json.decode(line, type=Report)
@@ -92,21 +93,37 @@ async def _all_at_once(put: Put, wanted: Load, text: str) -> None:
             tasks.start_soon(publish)
 
 
-async def _paced(put: Put, count: int, rate: float, text: str) -> None:
-    """A message every 1/rate seconds; above 100 a second, in bursts every 10 ms."""
+async def _paced(put: Put, wanted: Load, rate: float, text: str) -> None:
+    """A message every 1/rate seconds; above 100 a second, in bursts every 10 ms.
+
+    What is due is put by whichever publisher is free, and counts from the moment it was handed to
+    them: that none was free shows in the latency.
+    """
+    due: deque[float] = deque()
+    idle: list[anyio.Event] = []
 
     async def publish() -> None:
-        await put(Payload(time.time(), text))
+        while True:
+            if due:
+                await put(Payload(due.popleft(), text))
+            elif sent < wanted.count:
+                idle.append(wake := anyio.Event())
+                await wake.wait()
+            else:
+                return
 
-    started = anyio.current_time()
-    sent = 0
     async with anyio.create_task_group() as tasks:
-        while sent < count:
-            due = min(count, int((anyio.current_time() - started) * rate) + 1)
-            for _ in range(sent, due):
-                tasks.start_soon(publish)
-            sent = max(sent, due)
+        started, sent = anyio.current_time(), 0
+        for _ in range(wanted.publishers):
+            tasks.start_soon(publish)
+        while sent < wanted.count:
             await anyio.sleep(max(TICK, 1 / rate) if rate < 1000 else TICK)
+            reached = min(wanted.count, int((anyio.current_time() - started) * rate) + 1)
+            due.extend([time.time()] * (reached - sent))
+            sent = reached
+            called = len(idle) if sent == wanted.count else min(len(idle), len(due))
+            for _ in range(called):
+                idle.pop().set()
 
 
 @asynccontextmanager

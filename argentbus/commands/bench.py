@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import click
+import redis
 from rich.console import Console
 from rich.table import Table
 
@@ -58,13 +59,16 @@ def bench(
     """Measure AREAS (by default all), each beside a bare driver in the same run.
 
     The machine's other work shows in both figures: compare ratios. An embedded Redis is started
-    for it and thrown away; on a Redis of yours it leaves keys named `bench-...` behind.
+    for it and thrown away; on a Redis of yours it leaves keys named `bench-...` behind. It syncs
+    its file at each write, and for --peers once a second, as no peer syncs more often.
     """
     with tempfile.TemporaryDirectory(prefix="argentbus-bench-") as directory:
         server = None
         if redis_url is None:
             server = EmbeddedRedis(Path(directory), free_port())
             server.start()
+            if peers:
+                _sync_as_peers_do(server.url)
             redis_url = server.url
         try:
             if peers:
@@ -78,6 +82,12 @@ def bench(
         print_json(figures)
     else:
         _print(figures)
+
+
+def _sync_as_peers_do(url: str) -> None:
+    """Let the server sync its file every second: JetStream, by its default, syncs still later."""
+    with redis.Redis.from_url(url) as client:
+        client.config_set("appendfsync", "everysec")
 
 
 def _compare(redis_url: str, directory: Path, seconds: float, as_json: bool) -> None:

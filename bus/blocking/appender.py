@@ -7,11 +7,14 @@ So where the thread that carries is interrupted, another one of the batch repeat
 """
 
 import threading
+from collections import OrderedDict
+from itertools import count
 from typing import Any
+from weakref import WeakValueDictionary
 
 from bus.errors import BusError
 from bus.messages.envelope import new_id
-from bus.queues.appender import Batch, Form, append_form, appended, producer_key
+from bus.queues.appender import MOST_LANES, Batch, Form, append_form, appended, producer_key
 from bus.servers.script import Argument
 
 from .direct import Direct
@@ -47,7 +50,7 @@ class _Lane:
         guard: Held, shortly, by whoever adds to the batch that gathers, or takes it.
     """
 
-    __slots__ = ("gathering", "guard", "number", "producer", "sending", "underway")
+    __slots__ = ("__weakref__", "gathering", "guard", "number", "producer", "sending", "underway")
 
     def __init__(self, producer: str) -> None:
         self.producer = producer
@@ -64,7 +67,11 @@ class Appender:
     def __init__(self, direct: Direct) -> None:
         self._direct = direct
         self._producer = new_id()
-        self._lanes: dict[str, _Lane] = {}
+        self._numbers = count(1)
+        # All that some thread uses, and the last ones used by any, as in the async appender.
+        self._lanes: WeakValueDictionary[str, _Lane] = WeakValueDictionary()
+        self._kept: OrderedDict[str, _Lane] = OrderedDict()
+        self._guard = threading.Lock()
 
     def append(
         self, stream: str, message: bytes, *, epoch_key: str | None = None
@@ -84,9 +91,7 @@ class Appender:
                 message may be in the stream all the same.
             ServerRefused: Redis refused it, and it is not in the stream.
         """
-        lane = self._lanes.get(stream)
-        if lane is None:
-            lane = self._lanes.setdefault(stream, _Lane(producer_key(stream, self._producer)))
+        lane = self._lane(stream)
         with lane.guard:
             batch = lane.gathering
             leads = batch is None or not batch.takes(form)
@@ -106,6 +111,19 @@ class Appender:
         if batch.error is not None:
             raise batch.error
         return batch.reply, place
+
+    def _lane(self, stream: str) -> _Lane:
+        with self._guard:
+            lane = self._lanes.get(stream)
+            if lane is None:
+                # One that is made anew begins to count anew: it must not pass for the one before.
+                lane = _Lane(producer_key(stream, f"{self._producer}.{next(self._numbers)}"))
+                self._lanes[stream] = lane
+            self._kept[stream] = lane
+            self._kept.move_to_end(stream)
+            if len(self._kept) > MOST_LANES:
+                self._kept.popitem(last=False)
+            return lane
 
     def _carry(self, lane: _Lane, batch: _Batch) -> None:
         with lane.sending:

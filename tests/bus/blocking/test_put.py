@@ -1,6 +1,7 @@
 """Puts from threads: with all that a put may ask for, straight to Redis, whoever is interrupted."""
 
 import datetime as dt
+import gc
 import subprocess
 import sys
 import threading
@@ -20,7 +21,7 @@ from bus import (
     Signing,
     replicated,
 )
-from bus.blocking import Bus
+from bus.blocking import Bus, appender
 from bus.messages.envelope import unwrap
 from bus.queues.appender import REMEMBER, Batch, append_form
 from tests.bus.blocking.test_outage import numbers
@@ -305,3 +306,20 @@ def test_puts_name_their_sender(bus: Bus) -> None:
     envelope = unwrap(raw)
     assert envelope.sender == "scout"
     assert abs(envelope.sent_at - started) < 5
+
+
+def test_threads_that_write_to_ever_new_streams_keep_no_lane_to_each(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(appender, "MOST_LANES", 5)
+
+    def put(number: int) -> None:
+        bus.queue(f"q{number % 20}", int).put(number)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(put, range(200)))
+    gc.collect()
+    assert len(bus._appender._lanes) <= 5
+    # What was put on a lane that was dropped since is no repetition of what came before.
+    lengths = [bus.queue(f"q{n}", int).statistics().length for n in range(20)]
+    assert lengths == [10] * 20
