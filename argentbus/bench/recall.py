@@ -25,13 +25,16 @@ from argentbus.embedded import EmbeddedPostgres, free_port
 from argentbus.errors import BadFile
 from storage.adapter import DatabaseAdapter
 from storage.embedding import Embedder
-from storage.fusion import any_word
-from storage.model.items import MOST_CONTEXT, CreateItem, MemoryItem, embedded_text
+from storage.embedding.context import MOST_LINES, embedded_in_context
+from storage.embedding.remembering import RememberingEmbedder
+from storage.fusion import words_of
+from storage.model.items import MOST_CONTEXT, CreateItem, MemoryItem
 from storage.model.values import content_hash, now, pack_vector
 from storage.postgres import migrations
 from storage.postgres.adapter import PgAdapter
 from storage.postgres.setup import setup
 from storage.sqlite.adapter import SQLiteAdapter
+from storage.sqlite.spelling import SQLiteSpelling
 
 #: Of so many that were found first.
 DEPTHS: Final = (5, 10, 25)
@@ -156,23 +159,23 @@ async def embed(exam: Exam, embedder: Embedder, say: Callable[[int, int], None])
     Args:
         say: Told how many of how many texts are embedded.
     """
+    # A memory is a neighbour of several: each text is embedded once.
+    remembering = RememberingEmbedder(embedder, len(exam.memories) + AT_ONCE * MOST_LINES)
     passages = [
-        embedded_text(memory.text, context)
-        for memory, context in zip(exam.memories, exam.contexts, strict=True)
+        (memory.text, context) for memory, context in zip(exam.memories, exam.contexts, strict=True)
     ]
     questions = [question.question for question in exam.questions]
     total = len(passages) + len(questions)
-    vectors: list[Sequence[float]] = []
-    for texts, kind in ((passages, "passage"), (questions, "query")):
-        for first in range(0, len(texts), AT_ONCE):
-            some = texts[first : first + AT_ONCE]
-            vectors += await embedder.embed(some, kind="query" if kind == "query" else "passage")
-            say(len(vectors), total)
-    return msgspec.structs.replace(
-        exam,
-        memory_vectors=vectors[: len(passages)],
-        question_vectors=vectors[len(passages) :],
-    )
+    of_memories: list[Sequence[float]] = []
+    for first in range(0, len(passages), AT_ONCE):
+        of_memories += await embedded_in_context(remembering, passages[first : first + AT_ONCE])
+        say(len(of_memories), total)
+    of_questions: list[Sequence[float]] = []
+    for first in range(0, len(questions), AT_ONCE):
+        some = questions[first : first + AT_ONCE]
+        of_questions += await embedder.embed(some, kind="query")
+        say(len(of_memories) + len(of_questions), total)
+    return msgspec.structs.replace(exam, memory_vectors=of_memories, question_vectors=of_questions)
 
 
 async def measure(exam: Exam, backend: str, dimensions: int) -> list[Row]:
@@ -221,7 +224,7 @@ def plain(exam: Exam) -> Row:
                 exam.memories[place].memory
                 for (place,) in connection.execute(find, (words, max(DEPTHS)))
             ]
-            if (words := any_word(question.question))
+            if (words := SQLiteSpelling().any_of(words_of(question.question)))
             else []
             for question in exam.questions
         ]

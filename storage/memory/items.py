@@ -19,7 +19,6 @@ from storage.model.items import (
     MemoryItem,
     ReinforceItem,
     UpdateItem,
-    embedded_text,
 )
 from storage.rows import Rows
 
@@ -111,7 +110,7 @@ class Items(View):
             memory_type=memory_type,
             summary=summary,
             context=context,
-            embedding=await self._embedded(embedded_text(summary, context), embedding),
+            embedding=await self._embedded(summary, embedding, context),
             content_hash=values.content_hash(summary),
             created_at=moment,
             updated_at=moment,
@@ -137,9 +136,9 @@ class Items(View):
             and changes.keys() & {"summary", "context"}
             and changes.get("embedding") is None
         ):
-            text = await self._text_of(item_id, changes)
-            if text is not None:
-                changes["embedding"] = await self._embedded(text, None)
+            stands = await self._changed(item_id, changes)
+            if stands is not None:
+                changes["embedding"] = await self._embedded(stands[0], None, stands[1])
         if "embedding" in changes and not isinstance(changes["embedding"], bytes):
             changes["embedding"] = values.pack_vector(
                 "embedding", changes["embedding"], self._port.dimensions
@@ -148,9 +147,11 @@ class Items(View):
             UpdateItem(agent_id=self.agent, item_id=item_id, changes=changes, at=values.now())
         )
 
-    async def _text_of(self, item_id: str, changes: Mapping[str, Any]) -> str | None:
-        """What the embedding of an item is made of, once it is changed; None where there is none
-        (the change will be refused).
+    async def _changed(
+        self, item_id: str, changes: Mapping[str, Any]
+    ) -> tuple[str, str | None] | None:
+        """Summary and context of an item, once it is changed; None where there is none (the change
+        will be refused).
         """
         texts = {name: changes[name] for name in ("summary", "context") if name in changes}
         if len(texts) < 2:
@@ -160,7 +161,7 @@ class Items(View):
             texts = {"summary": stands.summary, "context": stands.context} | texts
         summary = values.text("summary", texts["summary"], least=1)
         context = values.optional_text("context", texts["context"], most=MOST_CONTEXT)
-        return embedded_text(summary, context)
+        return summary, context
 
     async def embed_item(self, item_id: str, embedding: Sequence[float] | None) -> None:
         """Give an item of this agent's own its embedding, or take it away.

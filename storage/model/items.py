@@ -174,11 +174,6 @@ CHANGEABLE: Final = (
 )
 
 
-def embedded_text(summary: str, context: str | None) -> str:
-    """What an embedding is made of: the fact, behind what is indexed with it."""
-    return f"{context}\n{summary}" if context else summary
-
-
 def checked_item(item: MemoryItem, dimensions: int) -> MemoryItem:
     """Return `item` with every value checked, and its hash computed.
 
