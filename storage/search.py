@@ -29,7 +29,7 @@ class Found(NamedTuple, Generic[S]):
     """A row that was found.
 
     Attributes:
-        score: 1 for the best possible place in every list, 0 for the last.
+        score: 1 for the best of all candidates, 0 for the last.
         keyword: How well it fits the words, beside the row that fits them best (1); 0 where it has
             none of them.
     """
@@ -110,7 +110,7 @@ class Search(Generic[S]):
         vector: dict[str, float] = {}
         if embedding is not None:
             vector = await self._nearest(agent, embedding, where, depth)
-        best = fused(keyword, vector, limit)
+        best = fused(keyword, vector, limit, depth)
         found |= await self._items(agent, [key for key, _ in best if key not in found])
         most = max(keyword.values(), default=0.0) or 1.0
         return [

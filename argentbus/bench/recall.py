@@ -5,8 +5,9 @@ same session is what stands around it in the file:
 
     {"memory": "m1", "text": "I moved to Oslo.", "session": "s1", "time": "2026-05-01T10:00:00Z"}
 
-`session`, `time` and `context` (text that is indexed with it, instead of its neighbours) may be
-missing. A question, with the ids of all the memories that answer it:
+`session`, `time` (ISO 8601; UTC where it names no zone) and `context` (text that is indexed with
+it, instead of its neighbours) may be missing. A question, with the ids of all the memories that
+answer it:
 
     {"question": "Where does Ada live?", "answers": ["m1"]}
 """
@@ -14,7 +15,7 @@ missing. A question, with the ids of all the memories that answer it:
 import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, closing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,17 +49,17 @@ AGENT: Final = "reader"
 AT_ONCE: Final = 64
 
 
-class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A line that is a memory; see above."""
+class Memory(msgspec.Struct, frozen=True):
+    """A line that is a memory; see above. Fields of other names are passed over."""
 
     memory: str
     text: str
     session: str | None = None
-    time: datetime | None = None
+    time: str | None = None
     context: str | None = None
 
 
-class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Question(msgspec.Struct, frozen=True):
     """A line that is a question; see above."""
 
     question: str
@@ -119,7 +120,8 @@ def read(path: Path, before: int, after: int) -> Exam:
                 questions.append(msgspec.convert(fields, Question))
             else:
                 memories.append(msgspec.convert(fields, Memory))
-        except msgspec.MsgspecError as error:
+                moment_of(memories[-1])
+        except (msgspec.MsgspecError, ValueError) as error:
             raise BadFile(
                 f'{path}, line {number}: {error}; it should be {{"memory": ID, "text": ..}} or '
                 f'{{"question": .., "answers": [ID, ..]}}'
@@ -137,6 +139,18 @@ def read(path: Path, before: int, after: int) -> Exam:
     return Exam(memories, questions, _contexts(memories, before, after))
 
 
+def moment_of(memory: Memory) -> datetime | None:
+    """When it happened.
+
+    Raises:
+        ValueError: its time is none.
+    """
+    if memory.time is None:
+        return None
+    moment = datetime.fromisoformat(memory.time)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 def _contexts(memories: Sequence[Memory], before: int, after: int) -> list[str | None]:
     return [
         memory.context or _around(memories, place, before, after)
@@ -150,7 +164,7 @@ def _around(memories: Sequence[Memory], place: int, before: int, after: int) -> 
         return None
     near = range(max(0, place - before), min(len(memories), place + after + 1))
     texts = [memories[n].text for n in near if n != place and memories[n].session == session]
-    return "\n".join(texts)[:MOST_CONTEXT] or None
+    return "\n".join(" ".join(text.splitlines()) for text in texts)[:MOST_CONTEXT] or None
 
 
 async def embed(exam: Exam, embedder: Embedder, say: Callable[[int, int], None]) -> Exam:
@@ -268,7 +282,7 @@ async def _store(exam: Exam, storage: DatabaseAdapter) -> dict[str, str]:
             summary=memory.text,
             context=context,
             embedding=pack_vector("embedding", vector, len(vector)) if vector else None,
-            happened_at=memory.time,
+            happened_at=moment_of(memory),
             created_at=moment,
             updated_at=moment,
         )
