@@ -177,12 +177,13 @@ class SQLiteDatabase:
                 await transaction.fetch("BEGIN IMMEDIATE")
                 yield transaction
                 await transaction.fetch("COMMIT")
-            finally:
+            except BaseException:
                 with anyio.CancelScope(shield=True):
                     # Statements of a cancelled task are carried out all the same: undo them too.
                     await self._writer.execute_fetchall("SELECT 1")
                     if self._writer.in_transaction:
                         await self._writer.rollback()
+                raise
 
 
 async def _use_wal(connection: aiosqlite.Connection) -> None:
