@@ -5,10 +5,8 @@ it ahead of reciprocal rank fusion, which throws the scores away.
 """
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
-
-import numpy as np
 
 #: What the keyword list counts for, beside the vector list.
 KEYWORD_WEIGHT: Final = 0.6
@@ -39,28 +37,6 @@ def fused(
             for key in left.keys() | right.keys()
         }
     return sorted(combined.items(), key=lambda pair: (-pair[1], pair[0]))[:limit]
-
-
-def nearest(
-    query: Sequence[float], candidates: Sequence[tuple[str, bytes]], limit: int
-) -> dict[str, float]:
-    """The `limit` candidates of greatest cosine similarity to `query`, exactly.
-
-    Args:
-        query: `d` numbers.
-        candidates: Keys with packed float32 vectors; those of another length are passed over.
-    """
-    dimensions = len(query)
-    usable = [(key, packed) for key, packed in candidates if len(packed) == 4 * dimensions]
-    if not usable:
-        return {}
-    matrix = np.frombuffer(b"".join(packed for _, packed in usable), dtype="<f4")
-    matrix = matrix.reshape(len(usable), dimensions)
-    wanted = np.asarray(query, dtype=np.float32)
-    norms = np.linalg.norm(matrix, axis=1) * np.linalg.norm(wanted)
-    similarities = (matrix @ wanted) / np.where(norms == 0, 1, norms)
-    best = np.argsort(-similarities, kind="stable")[:limit]
-    return {usable[place][0]: float(similarities[place]) for place in best}
 
 
 def any_word(query: str) -> str:

@@ -6,7 +6,7 @@ nothing else may be kept on a connection either: statements are then not prepare
 """
 
 import re
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from functools import lru_cache
 from typing import Any, Final
@@ -22,6 +22,7 @@ from storage.settings import without_password
 from . import catalog
 from .catalog import APP_ROLE, OPERATOR_ROLE, SIDECAR_ROLE, Catalog
 from .errors import translated
+from .nearest import PgNearest
 from .spelling import PgSpelling, vector_in, vector_out
 
 #: Most connections of a pool.
@@ -155,6 +156,10 @@ class PgDatabase:
         async with self._begun(role, scope, "BEGIN READ ONLY") as connection:
             with self.translated():
                 return await connection.fetch(sql, *args)  # type: ignore[no-any-return]
+
+    def nearest(self, sql: Mapping[str, str]) -> PgNearest:
+        """Vector searches by the statements on a table (`search.sql`)."""
+        return PgNearest(self, sql)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[PgTransaction]:

@@ -6,8 +6,9 @@ import asyncpg
 import numpy as np
 import pytest
 
-from storage import queries, search
+from storage import queries
 from storage.model.items import CreateItem, MemoryItem
+from storage.postgres import nearest
 from storage.postgres.adapter import PgAdapter
 from storage.where import EVERY
 from tests.postgres import PostgresServer
@@ -56,9 +57,9 @@ async def test_by_the_index_nearly_all_that_are_nearest_are_found(
         for agent in ("large", "small"):
             reads = storage.scoped(agent).memory
             for query in random.normal(size=(20, 3)).tolist():
-                monkeypatch.setattr(search, "FEW", COUNT)
+                monkeypatch.setattr(nearest, "FEW", COUNT)
                 exact = [hit.item.id for hit in await reads.search("", embedding=query)]
-                monkeypatch.setattr(search, "FEW", 0)
+                monkeypatch.setattr(nearest, "FEW", 0)
                 near = [hit.item.id for hit in await reads.search("", embedding=query)]
                 assert len(exact) == len(near) == 10, "also for whoever has few among many"
                 found += len(set(exact) & set(near))
