@@ -3,34 +3,29 @@
 How near what was found is to what is exactly nearest is measured too: recall@10.
 """
 
-import os
 import sqlite3
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, closing
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
 import anyio
 import anyio.to_thread
-import asyncpg
 import numpy as np
 
-from argentbus.embedded import EmbeddedPostgres, free_port
 from storage.adapter import DatabaseAdapter
 from storage.commands import DIMENSIONS
 from storage.fusion import any_word
-from storage.model.values import content_hash, now
-from storage.postgres import migrations
 from storage.postgres.adapter import PgAdapter
-from storage.postgres.setup import setup
-from storage.postgres.spelling import vector_in, vector_out
+from storage.postgres.nearest import INDEX
 from storage.sqlite.adapter import SQLiteAdapter
-from storage.sqlite.spelling import SQLiteSpelling
+from storage.sqlite.vectors import BESIDE, BLOCK, VECTOR_CACHE
 
-from .corpus import AGENTS, Chunk, Corpus, Matrix, Question, packed, recall
+from .corpus import AGENTS, Corpus, Matrix, Question, recall
 from .figures import Figure, median, percentile
+from .filling import Say, connected, fill_sqlite, filled_postgres
 
 #: How many are asked for.
 LIMIT: Final = 10
@@ -38,13 +33,7 @@ LIMIT: Final = 10
 #: Candidates that our vector list and our keyword list have, and the bare ones.
 DEPTH: Final = 100
 
-Say = Callable[[str], None]
 Ask = Callable[[Question], Awaitable[Sequence[Any]]]
-
-_COLUMNS: Final = (
-    *("id", "agent_id", "memory_type", "summary", "embedding"),
-    *("content_hash", "created_at", "updated_at"),
-)
 
 
 class _Asked:
@@ -75,12 +64,12 @@ async def sqlite_search(rows: int, count: int, dimensions: int = DIMENSIONS) -> 
         path = Path(directory) / "search.db"
         async with SQLiteAdapter.open(path, dimensions=dimensions):
             pass
-        matrix = await anyio.to_thread.run_sync(_fill_sqlite, path, corpus)
+        matrix = await anyio.to_thread.run_sync(fill_sqlite, path, corpus)
         product = await _Asked.of(_dot(matrix), questions)
         del matrix
         with closing(sqlite3.connect(path)) as connection:
             words = await _Asked.of(_fts5(connection), questions)
-        room = 2 * rows * (4 * dimensions + 160) + 2**24
+        room = max(VECTOR_CACHE, (rows + BLOCK) * (4 * dimensions + BESIDE))
         async with SQLiteAdapter.open(path, dimensions=dimensions, vector_cache=room) as storage:
             return await _measured(
                 f"SQLite, {rows:,} rows",
@@ -103,8 +92,8 @@ async def postgres_search(
     corpus = Corpus(rows, dimensions)
     say(f"finding the exact answers among {rows:,} rows")
     questions = await anyio.to_thread.run_sync(corpus.questions, count)
-    async with _postgres(corpus, say) as server:
-        connection = await _admin(server)
+    async with filled_postgres(corpus, say) as server:
+        connection = await connected(server)
         try:
             index = await _Asked.of(_hnsw(connection), questions)
             words = await _Asked.of(_ts_rank(connection), questions)
@@ -195,30 +184,6 @@ def _hybrid(storage: DatabaseAdapter, agent: str) -> Ask:
 # SQLite
 
 
-def _fill_sqlite(path: Path, corpus: Corpus) -> Matrix:
-    """Write all rows; return their vectors."""
-    matrix = np.empty((corpus.rows, corpus.dimensions), dtype=np.float32)
-    places = ", ".join("?" for _ in _COLUMNS)
-    insert = f"INSERT INTO memory_items ({', '.join(_COLUMNS)}) VALUES ({places})"  # noqa: S608
-    moment = SQLiteSpelling().time_in(now())
-    start = 0
-    with closing(sqlite3.connect(path)) as connection:
-        for chunk in corpus.chunks():
-            matrix[start : start + len(chunk.ids)] = chunk.vectors
-            start += len(chunk.ids)
-            with connection:
-                connection.executemany(insert, _records(chunk, moment))
-    return matrix
-
-
-def _records(chunk: Chunk, moment: Any) -> list[tuple[Any, ...]]:
-    columns = (chunk.ids, chunk.agents, chunk.texts, packed(chunk.vectors))
-    return [
-        (key, agent, "event", text, vector, content_hash(f"{key} {text}"), moment, moment)
-        for key, agent, text, vector in zip(*columns, strict=True)
-    ]
-
-
 def _dot(matrix: Matrix) -> Ask:
     def product(vector: Matrix) -> Sequence[Any]:
         similarities = matrix @ vector
@@ -247,70 +212,14 @@ def _fts5(connection: sqlite3.Connection) -> Ask:
 # PostgreSQL
 
 
-@asynccontextmanager
-async def _postgres(corpus: Corpus, say: Say) -> AsyncGenerator[EmbeddedPostgres]:
-    """An embedded PostgreSQL with all rows in it, and memory for them."""
-    # A vector stands in the table and in its index, where two fill a page of 8 KiB.
-    size = corpus.rows * (8 * corpus.dimensions + 2048)
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    settings = {
-        "shared_buffers": f"{max(128, min(int(1.2 * size), memory // 3) >> 20)}MB",
-        "max_wal_size": "16GB",
-        "max_parallel_maintenance_workers": "2",
-    }
-    with tempfile.TemporaryDirectory(prefix="argentbus-bench-") as directory:
-        server = EmbeddedPostgres(Path(directory) / "postgres", free_port(), settings=settings)
-        await anyio.to_thread.run_sync(server.start)
-        try:
-            await setup(server.url(), server.url("bench", "argentbus"))
-            await migrations.run(server.url("bench"), dimensions=corpus.dimensions)
-            connection = await _admin(server)
-            try:
-                building = min(size, memory // 3) >> 20
-                await connection.execute(f"SET maintenance_work_mem = '{max(64, building)}MB'")
-                await _fill_postgres(connection, corpus, say)
-            finally:
-                await connection.close()
-            yield server
-        finally:
-            await anyio.to_thread.run_sync(server.stop)
-
-
-async def _admin(server: EmbeddedPostgres) -> Any:
-    connection = await asyncpg.connect(server.url("bench"))
-    await connection.set_type_codec(
-        "vector", encoder=vector_in, decoder=vector_out, format="binary"
-    )
-    return connection
-
-
-async def _fill_postgres(connection: Any, corpus: Corpus, say: Say) -> None:
-    """COPY all rows, then make the indexes that the schema has: quicker than row by row."""
-    indexes = await connection.fetch(
-        "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'memory_items' "
-        "AND indexname NOT IN (SELECT conname FROM pg_constraint)"
-    )
-    for name, _ in indexes:
-        await connection.execute(f'DROP INDEX "{name}"')
-    moment, started = now(), time.perf_counter()
-    for chunk in corpus.chunks():
-        await connection.copy_records_to_table(
-            "memory_items", records=_records(chunk, moment), columns=_COLUMNS
-        )
-    say(f"COPY took {time.perf_counter() - started:,.0f} s")
-    for name, definition in indexes:
-        started = time.perf_counter()
-        await connection.execute(definition)
-        say(f"the index {name} took {time.perf_counter() - started:,.0f} s")
-    await connection.execute("VACUUM ANALYZE memory_items")
-
-
 def _hnsw(connection: Any) -> Ask:
     sql = "SELECT id FROM memory_items ORDER BY embedding <=> $1 LIMIT $2"
 
     async def ask(question: Question) -> Sequence[Any]:
         async with connection.transaction():
-            await connection.execute("SET LOCAL hnsw.ef_search = 200")
+            await connection.execute(
+                f"SET LOCAL hnsw.ef_search = {INDEX['hnsw.ef_search']}; SET LOCAL enable_sort = off"
+            )
             rows = await connection.fetch(sql, question.vector.astype("<f4").tobytes(), DEPTH)
         return [row[0] for row in rows]
 

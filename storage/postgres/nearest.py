@@ -21,7 +21,7 @@ _DEARER: Final = 4.5
 PAGES: Final = 128
 
 #: The index is searched by so many rows at a time, until enough may be seen.
-_INDEX: Final = {
+INDEX: Final = {
     "enable_sort": "off",
     "hnsw.iterative_scan": "relaxed_order",
     "hnsw.ef_search": "400",
@@ -47,7 +47,7 @@ class PgNearest:
         packed = values.pack_vector("embedding", embedding, len(embedding))
         found: dict[str, float] = {}
         if any(embedding) and await self._sees_many(agent, where, limit):
-            found = await self._found("nearest_of_many", agent, packed, where, limit, _INDEX)
+            found = await self._found("nearest_of_many", agent, packed, where, limit, INDEX)
         # What the index has been searched for in vain is rarer than it seemed, or is not there.
         if len(found) < limit:
             found = await self._found("nearest_of_few", agent, packed, where, limit, {})
