@@ -36,6 +36,7 @@ from .settings import (
     absolute_path,
     agreeing,
     backends,
+    byte_count,
     lease,
     namespace,
     one_backend,
@@ -45,6 +46,7 @@ from .settings import (
     redis_url,
     without_password,
 )
+from .sqlite.vectors import VECTOR_CACHE
 
 __all__ = ["ConfigurationError", "Source", "StorageConfig"]
 
@@ -66,6 +68,8 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
         redis_url: Where Redis is.
         postgres_url: Where PostgreSQL is.
         sqlite_path: The SQLite file.
+        sqlite_vector_cache: Bytes that embeddings may take in memory, so that vector searches need
+            not read them from the SQLite file each time: 512 MiB, 150,000 of 768 dimensions.
         namespace: Prefix of every key in Redis.
         partitions: Partitions of the write log in a namespace that is new; an existing one keeps
             the number it was made with.
@@ -95,6 +99,7 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
     redis_url: str = DEFAULT_REDIS_URL
     postgres_url: str = DEFAULT_POSTGRES_URL
     sqlite_path: Path = Path("argentbus.db")
+    sqlite_vector_cache: int = VECTOR_CACHE
     namespace: str = "argent"
     partitions: int = 4
     lease: float = 10.0
@@ -120,9 +125,9 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
         Args:
             options: By this class's attribute names; what is None was not given.
             env: The environment: `ARGENTBUS_REDIS_URL`, `_POSTGRES_URL`, `_SQLITE_PATH`,
-                `_BACKEND`, `_NAMESPACE`, `_PARTITIONS`, `_LEASE`, `_SIGNING_KEY_FILE`, `_HOME`,
-                `_EMBEDDER`, `_EMBEDDING_URL`, `_EMBEDDING_MODEL`, `_EMBEDDING_KEY_FILE`,
-                `_DIMENSIONS`, `_MASTER_KEY_FILE`.
+                `_SQLITE_VECTOR_CACHE`, `_BACKEND`, `_NAMESPACE`, `_PARTITIONS`, `_LEASE`,
+                `_SIGNING_KEY_FILE`, `_HOME`, `_EMBEDDER`, `_EMBEDDING_URL`, `_EMBEDDING_MODEL`,
+                `_EMBEDDING_KEY_FILE`, `_DIMENSIONS`, `_MASTER_KEY_FILE`.
             path: The settings file; by default `~/.argentos/argent.json`, which may be missing.
 
         Raises:
@@ -161,6 +166,7 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True):
             "redis_url": without_password(self.redis_url),
             "postgres_url": without_password(self.postgres_url),
             "sqlite_path": str(self.sqlite_path),
+            "sqlite_vector_cache": self.sqlite_vector_cache,
             "namespace": self.namespace,
             "partitions": self.partitions,
             "lease": self.lease,
@@ -225,6 +231,13 @@ _SETTINGS: Final = (
     ),
     _Setting(
         "sqlite_path", "--sqlite", "ARGENTBUS_SQLITE_PATH", _key("sqlite", "path"), absolute_path
+    ),
+    _Setting(
+        "sqlite_vector_cache",
+        "--sqlite-vector-cache",
+        "ARGENTBUS_SQLITE_VECTOR_CACHE",
+        _key("sqlite", "vectorCache"),
+        byte_count,
     ),
     _Setting("namespace", "--namespace", "ARGENTBUS_NAMESPACE", _key("namespace"), namespace),
     _Setting(

@@ -1,10 +1,11 @@
 """What the storage logic needs of a database: little enough that two can offer it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from .rows import Spelling
+from .where import Where
 
 Row = Sequence[Any]
 
@@ -45,6 +46,23 @@ class Transaction(Protocol):
         """What happens inside is undone when the block raises."""
 
 
+class Nearest(Protocol):
+    """Vector searches of one table."""
+
+    async def nearest(
+        self, agent: str, embedding: Sequence[float], where: Where, limit: int
+    ) -> dict[str, float]:
+        """The nearest of the rows that `agent` may see, by cosine similarity.
+
+        Args:
+            embedding: Rows whose vectors have other dimensions are passed over.
+            where: Which rows are wanted.
+
+        Returns:
+            Ids with similarities, the nearest first; of equally near ones the lesser id first.
+        """
+
+
 class Database(Protocol):
     """One open database.
 
@@ -62,6 +80,13 @@ class Database(Protocol):
         Args:
             scope: The agent that reads; empty for operators, who see everything. A database with
                 row-level security enforces it, whatever the statement says.
+        """
+
+    def nearest(self, sql: Mapping[str, str]) -> Nearest:
+        """Vector searches of a table.
+
+        Args:
+            sql: This database's statements (`search.sql`) on that table.
         """
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:

@@ -44,6 +44,7 @@ def _opened(
                 dimensions=config.dimensions,
                 embedder=embedder,
                 keyring=keyring,
+                vector_cache=config.sqlite_vector_cache,
             )
         case "postgres":
             # Imported here: who stays with SQLite need not wait for the driver.

@@ -9,10 +9,8 @@ found it ahead of that and of reciprocal ranks.
 
 import statistics
 import unicodedata
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Final
-
-import numpy as np
 
 #: What the keyword list counts for, beside the vector list: `argentbus bench recall` chose it.
 KEYWORD_WEIGHT: Final = 0.5
@@ -57,28 +55,6 @@ def _standardised(
     mean = statistics.fmean(filled.values())
     deviation = statistics.pstdev(filled.values(), mean)
     return {key: (score - mean) / deviation if deviation else 0.0 for key, score in filled.items()}
-
-
-def nearest(
-    query: Sequence[float], candidates: Sequence[tuple[str, bytes]], limit: int
-) -> dict[str, float]:
-    """The `limit` candidates of greatest cosine similarity to `query`, exactly.
-
-    Args:
-        query: `d` numbers.
-        candidates: Keys with packed float32 vectors; those of another length are passed over.
-    """
-    dimensions = len(query)
-    usable = [(key, packed) for key, packed in candidates if len(packed) == 4 * dimensions]
-    if not usable:
-        return {}
-    matrix = np.frombuffer(b"".join(packed for _, packed in usable), dtype="<f4")
-    matrix = matrix.reshape(len(usable), dimensions)
-    wanted = np.asarray(query, dtype=np.float32)
-    norms = np.linalg.norm(matrix, axis=1) * np.linalg.norm(wanted)
-    similarities = (matrix @ wanted) / np.where(norms == 0, 1, norms)
-    best = np.argsort(-similarities, kind="stable")[:limit]
-    return {usable[place][0]: float(similarities[place]) for place in best}
 
 
 def words_of(query: str) -> list[str]:

@@ -7,9 +7,10 @@
 
 -- name: shared
 -- One's own, what is for the family or everybody, and what is for the team of one with whom the
--- agent shares a team.
-($1 = '' OR this.agent_id = $1 OR this.visibility IN ('family', 'public')
-  OR this.visibility = 'team' AND this.agent_id IN (
+-- agent shares a team. That none of these is private, SQLite has to be told: an index has no others.
+($1 = '' OR this.agent_id = $1
+  OR this.visibility IN ('family', 'public') AND this.visibility <> 'private'
+  OR this.visibility = 'team' AND this.visibility <> 'private' AND this.agent_id IN (
     SELECT mate.agent_id FROM team_members AS mine
     JOIN teams ON teams.id = mine.team_id
     JOIN team_members AS mate ON mate.team_id = mine.team_id

@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
-import anyio.to_thread
 import msgspec
 
 from . import queries
 from .database import Database
-from .fusion import fused, nearest, words_of
+from .fusion import fused, words_of
 from .model import values
 from .rows import Rows
 from .where import EVERY, Where
@@ -17,9 +16,6 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 #: Candidates that each list brings to the fusion.
 CANDIDATES = 200
-
-#: Up to so many vectors, comparing with all of them is quick enough, and misses none.
-FEW = 4_000
 
 #: Most that one search brings.
 MOST = 1_000
@@ -51,6 +47,7 @@ class Search(Generic[S]):
         self._database = database
         self._rows = rows
         self._sql = queries.load(database.package, "search.sql", this=rows.table, visible=visible)
+        self._nearest = database.nearest(self._sql)
 
     async def hybrid(
         self,
@@ -109,7 +106,7 @@ class Search(Generic[S]):
             keyword[key] = score
         vector: dict[str, float] = {}
         if embedding is not None:
-            vector = await self._nearest(agent, embedding, where, depth)
+            vector = await self._nearest.nearest(agent, embedding, where, depth)
         best = fused(keyword, vector, limit, depth)
         found |= await self._items(agent, [key for key, _ in best if key not in found])
         most = max(keyword.values(), default=0.0) or 1.0
@@ -129,23 +126,6 @@ class Search(Generic[S]):
         sql, args = where.placed(self._sql["keyword"] % self._rows.selected, any_of, limit)
         rows = await self._database.fetch(sql, agent, *args, scope=agent)
         return [(self._rows.from_row(row), float(row[-1])) for row in rows]
-
-    async def _nearest(
-        self, agent: str, embedding: Sequence[float], where: Where, limit: int
-    ) -> dict[str, float]:
-        if "nearest_of_many" in self._sql:
-            packed = values.pack_vector("embedding", embedding, len(embedding))
-            sql, args = where.placed(self._sql["embedded"], FEW + 1)
-            [(count,)] = await self._database.fetch(sql, agent, *args, scope=agent)
-            way = "nearest_of_few" if count <= FEW or not any(embedding) else "nearest_of_many"
-            sql, args = where.placed(self._sql[way], packed, limit)
-            rows = await self._database.fetch(sql, agent, *args, scope=agent)
-            return {str(row[0]): float(row[1]) for row in rows}
-        sql, args = where.placed(self._sql["embeddings"])
-        rows = await self._database.fetch(sql, agent, *args, scope=agent)
-        pairs = [(str(row[0]), bytes(row[1])) for row in rows]
-        # 100,000 vectors take some tens of ms: not on the event loop.
-        return await anyio.to_thread.run_sync(nearest, embedding, pairs, limit)
 
     async def _items(self, agent: str, ids: Sequence[str]) -> Mapping[str, S]:
         if not ids:

@@ -30,7 +30,7 @@ _FILE_KEYS: Final = {
     ),
     "redis": ("url", "host", "port", "username", "password", "db", "tls"),
     "postgres": ("url", "connectionString", "host", "port", "database", "user", "password"),
-    "sqlite": ("path",),
+    "sqlite": ("path", "vectorCache"),
     "secrets": ("keyFile",),
     "embedding": ("embedder", "url", "model", "keyFile", "dimensions"),
 }
@@ -125,6 +125,11 @@ def namespace(value: Any, _base: Path) -> str:
 def partition_count(value: Any, _base: Path) -> int:
     """Check a number of partitions; the environment gives it as text."""
     return _whole(value, 1, 1024)
+
+
+def byte_count(value: Any, _base: Path) -> int:
+    """Check a number of bytes; the environment gives it as text."""
+    return _whole(value, 0, 2**40)
 
 
 def lease(value: Any, _base: Path) -> float:

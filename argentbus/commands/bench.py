@@ -10,13 +10,14 @@ import redis
 from rich.console import Console
 from rich.table import Table
 
-from argentbus.bench import blocking, bus, presence, sidecar, storage
+from argentbus.bench import blocking, bus, presence, search, sidecar, storage
 from argentbus.bench.figures import Figure
 from argentbus.bench.peers import SIZES, Row, compare, nats_server, redis_benchmark
 from argentbus.embedded import EmbeddedRedis, free_port
 from argentbus.loop import run
 from argentbus.options import json_option, print_json
 from bus.servers.address import parse_url
+from storage.commands import DIMENSIONS
 
 from .bench_recall import recall
 
@@ -48,6 +49,11 @@ AREAS: Final[dict[str, list[Measurement]]] = {
     ],
 }
 
+#: Rows among which is searched, and with --large; and questions that are asked for each agent.
+ROWS: Final = 100_000
+LARGE: Final = 1_000_000
+QUESTIONS: Final = 200
+
 
 class _Bench(click.Command):
     """`bench recall FILE` beside `bench AREAS`."""
@@ -72,9 +78,26 @@ class _Bench(click.Command):
 @click.option("--redis-url", metavar="URL", help="Measure on this Redis, not an embedded one.")
 @click.option("--quick", is_flag=True, help="A twentieth of the messages: rough figures, soon.")
 @click.option("--peers", is_flag=True, help="FastStream, taskiq and NATS JetStream, nothing else.")
+@click.option(
+    "--large",
+    is_flag=True,
+    help=f"Searching {LARGE:,} rows in PostgreSQL, nothing else: takes up to an hour, and 20 GB.",
+)
+@click.option(
+    "--rows",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help=f"Search among N rows, not {ROWS:,} (with --large {LARGE:,}).",
+)
 @json_option
 def bench(
-    areas: tuple[str, ...], redis_url: str | None, quick: bool, peers: bool, as_json: bool
+    areas: tuple[str, ...],
+    redis_url: str | None,
+    quick: bool,
+    peers: bool,
+    large: bool,
+    rows: int | None,
+    as_json: bool,
 ) -> None:
     """Measure AREAS (by default all), each beside a bare driver in the same run.
 
@@ -82,6 +105,11 @@ def bench(
     for it and thrown away; on a Redis of yours it leaves keys named `bench-...` behind. It syncs
     its file at each write, and for --peers once a second, as no peer syncs more often.
     """
+    share = 0.05 if quick else 1.0
+    if large:
+        count = rows or _count(LARGE, share)
+        _show(run(search.postgres_search, count, _questions(share), DIMENSIONS, _say), as_json)
+        return
     with tempfile.TemporaryDirectory(prefix="argentbus-bench-") as directory:
         server = None
         if redis_url is None:
@@ -94,10 +122,18 @@ def bench(
             if peers:
                 _compare(redis_url, Path(directory), 0.5 if quick else 4.0, as_json)
                 return
-            figures = run(_measure, areas or tuple(AREAS), redis_url, 0.05 if quick else 1.0)
+            figures = run(_measure, areas or tuple(AREAS), redis_url, share, rows)
         finally:
             if server is not None:
                 server.stop()
+    _show(figures, as_json)
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _show(figures: list[Figure], as_json: bool) -> None:
     if as_json:
         print_json(figures)
     else:
@@ -115,7 +151,7 @@ def _compare(redis_url: str, directory: Path, seconds: float, as_json: bool) -> 
     limits = {}
     with nats_server(directory / "nats") as nats_url:
         urls = {"redis": redis_url} | ({"nats": nats_url} if nats_url else {})
-        rows = run(compare, urls, seconds, lambda text: click.echo(text, err=True))
+        rows = run(compare, urls, seconds, _say)
     server = address.endpoints[0]
     if address.kind == "server" and server.host and not (address.password or address.tls):
         limits = {size: redis_benchmark(server.host, server.port, size) for size in SIZES}
@@ -154,12 +190,20 @@ def _count(full: int, share: float) -> int:
     return max(1000, round(full * share / 1000) * 1000)
 
 
-async def _measure(areas: Iterable[str], url: str, share: float) -> list[Figure]:
+def _questions(share: float) -> int:
+    return max(20, int(QUESTIONS * share))
+
+
+async def _measure(areas: Iterable[str], url: str, share: float, rows: int | None) -> list[Figure]:
     figures: list[Figure] = []
     for area in areas:
         for measure in AREAS[area]:
             found = await measure(url, share)
             figures += found if isinstance(found, list) else [found]
+        if area == "storage":
+            among = rows or _count(ROWS, share)
+            figures += await search.sqlite_search(among, _questions(share))
+            figures += await search.postgres_search(among, _questions(share))
     return figures
 
 

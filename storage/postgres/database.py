@@ -6,9 +6,10 @@ nothing else may be kept on a connection either: statements are then not prepare
 """
 
 import re
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final
 
 import anyio
@@ -22,7 +23,9 @@ from storage.settings import without_password
 from . import catalog
 from .catalog import APP_ROLE, OPERATOR_ROLE, SIDECAR_ROLE, Catalog
 from .errors import translated
+from .nearest import PgNearest
 from .spelling import PgSpelling, vector_in, vector_out
+from .turns import in_turns
 
 #: Most connections of a pool.
 CONNECTIONS: Final = 10
@@ -30,12 +33,10 @@ CONNECTIONS: Final = 10
 #: Seconds that connecting, and undoing what was cut short, may take.
 PATIENCE: Final = 10.0
 
-#: How the index of vectors is searched: by this many at a time, until enough may be seen.
-_HNSW: Final = {
-    "hnsw.iterative_scan": "relaxed_order",
-    "hnsw.ef_search": "200",
-    "hnsw.max_scan_tuples": "100000",
-}
+#: For who reads. Compiling a statement takes longer than any that we have.
+_READING: Final = {"jit": "off"}
+
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 #: Statements that a connection keeps prepared, where it is safe.
 PREPARED: Final = 200
@@ -138,33 +139,44 @@ class PgDatabase:
         """Raise what goes wrong inside as errors of storage."""
         return translated(self._where, self._catalog.constraints)
 
-    async def fetch(self, sql: str, *args: Any, scope: str) -> list[Row]:
-        """Run one reading statement, once more if the connection turns out to be gone."""
+    async def fetch(
+        self, sql: str, *args: Any, scope: str, settings: Mapping[str, str] = _NONE
+    ) -> list[Row]:
+        """Run one reading statement, once more if the connection turns out to be gone.
+
+        Args:
+            settings: Of PostgreSQL, while it runs: the same ones each time, for its plan is kept.
+        """
         role = APP_ROLE if scope else OPERATOR_ROLE
+        begin = "BEGIN READ ONLY" + _taken_on(role, scope, {**_READING, **settings})
         try:
             try:
-                return await self._fetch(sql, args, role, scope)
+                return await self._fetch(begin, sql, args)
             except DatabaseUnavailable as error:
                 if not isinstance(error.__cause__, _GONE):
                     raise
-                return await self._fetch(sql, args, role, scope)
+                return await self._fetch(begin, sql, args)
         except Violation as error:
             raise InvalidValue("a value to look for", str(error)) from error
 
-    async def _fetch(self, sql: str, args: Sequence[Any], role: str, scope: str) -> list[Row]:
-        async with self._begun(role, scope, "BEGIN READ ONLY") as connection:
+    async def _fetch(self, begin: str, sql: str, args: Sequence[Any]) -> list[Row]:
+        async with self._begun(begin) as connection:
             with self.translated():
                 return await connection.fetch(sql, *args)  # type: ignore[no-any-return]
+
+    def nearest(self, sql: Mapping[str, str]) -> PgNearest:
+        """Vector searches by the statements on a table (`search.sql`)."""
+        return PgNearest(self, sql)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[PgTransaction]:
         """Write, for any agent; committed when the block ends well, else undone."""
-        async with self._begun(SIDECAR_ROLE, "", "BEGIN") as connection:
+        async with self._begun("BEGIN" + _taken_on(SIDECAR_ROLE, "")) as connection:
             yield PgTransaction(connection, self)
 
     @asynccontextmanager
-    async def _begun(self, role: str, scope: str, begin: str) -> AsyncGenerator[Any]:
-        connection = await self._acquire(begin + _taken_on(role, scope))
+    async def _begun(self, begin: str) -> AsyncGenerator[Any]:
+        connection = await self._acquire(begin)
         ended = False
         try:
             yield connection
@@ -221,35 +233,11 @@ _GONE: Final = (
 )
 
 
-def in_turns(rows: Iterable[Sequence[Any]], keys: Keys) -> Iterator[list[Sequence[Any]]]:
-    """Rows in as few lists as can be so that no list has two that share a key.
-
-    PostgreSQL refuses a statement that would change a row twice. Of rows that share a key, the
-    earlier one is in an earlier list.
-    """
-    if not keys:
-        found = list(rows)
-        if found:
-            yield found
-        return
-    turns: list[list[Sequence[Any]]] = []
-    last: dict[tuple[Any, ...], int] = {}
-    for row in rows:
-        named = [(n, *(row[place] for place in key)) for n, key in enumerate(keys)]
-        turn = max(last.get(key, -1) for key in named) + 1
-        last.update(dict.fromkeys(named, turn))
-        if turn == len(turns):
-            turns.append([])
-        turns[turn].append(row)
-    yield from turns
-
-
-def _taken_on(role: str, scope: str) -> str:
+def _taken_on(role: str, scope: str, settings: Mapping[str, str] = _NONE) -> str:
     quoted = scope.replace("\\", "\\\\").replace("'", "''")
-    settings = {"role": f"'{role}'", "app.agent_id": f"E'{quoted}'"}
-    if role != SIDECAR_ROLE:
-        settings |= {name: f"'{value}'" for name, value in _HNSW.items()}
-    taken_on = ", ".join(f"set_config('{n}', {value}, true)" for n, value in settings.items())
+    values = {"role": f"'{role}'", "app.agent_id": f"E'{quoted}'"}
+    values |= {name: f"'{value}'" for name, value in settings.items()}
+    taken_on = ", ".join(f"set_config('{n}', {value}, true)" for n, value in values.items())
     return f"; SELECT {taken_on}"
 
 

@@ -41,16 +41,20 @@ WITH seen AS MATERIALIZED (
 SELECT %s, scored.score FROM scored JOIN this USING (id)
 ORDER BY scored.score DESC, this.id;
 
--- name: embedded
--- How many have an embedding; no further than $2 is counted.
-SELECT count(*) FROM (
-  SELECT 1 FROM this WHERE embedding IS NOT NULL AND {visible} {where} LIMIT $2
-) AS seen;
+-- name: seen
+-- How many have an embedding, of those on about $2 pages (all pages, where there are no more: always
+-- the same ones, of a table that stays as it is); how many pages there are, and about how many rows.
+SELECT count(*), GREATEST(1, pg_relation_size('public.this') / current_setting('block_size')::int),
+  (SELECT reltuples FROM pg_class WHERE oid = 'public.this'::regclass)
+FROM this TABLESAMPLE SYSTEM (LEAST(100, 100 * $2::float8 / GREATEST(1,
+  pg_relation_size('public.this') / current_setting('block_size')::int))) REPEATABLE (0)
+WHERE embedding IS NOT NULL AND {visible} {where};
 
 -- name: nearest_of_many
 -- The nearest to $2 by cosine similarity, by the index. It is scanned until enough are found that
 -- the agent may see (`hnsw.iterative_scan`), and they come nearly in order. Vectors of zeros are not
--- in it.
+-- in it. Row-level security makes PostgreSQL believe that few rows are seen, and sort them: it is
+-- asked to run with `enable_sort` off.
 WITH near AS MATERIALIZED (
   SELECT id, embedding <=> $2::vector AS distance
   FROM this WHERE {visible} {where}

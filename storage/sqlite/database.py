@@ -6,7 +6,7 @@ cut: the write log in Redis is trimmed behind the commit, so nobody else would s
 
 import re
 import sqlite3
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -21,7 +21,9 @@ from storage.errors import DatabaseUnavailable, InvalidValue
 from storage.rows import Spelling
 
 from . import migrations
+from .nearest import SQLiteNearest
 from .spelling import SQLiteSpelling
+from .vectors import VECTOR_CACHE, Room
 
 #: Seconds that a statement waits for another process's write lock.
 BUSY: Final = 10.0
@@ -107,16 +109,45 @@ class SQLiteTransaction:
         await self.fetch("RELEASE here")
 
 
+class SQLiteSnapshot:
+    """Reading statements that all see the same: what was committed when the first one began."""
+
+    def __init__(self, connection: aiosqlite.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+
+    async def fetch(self, sql: str, *args: Any) -> list[Row]:
+        """Run one reading statement; return its rows."""
+        with _translated(self._path):
+            return list(await self._connection.execute_fetchall(_rewritten(sql), args))
+
+    async def chunks(self, sql: str, *args: Any, size: int) -> AsyncGenerator[list[Row]]:
+        """Run one reading statement; its rows, so many at a time."""
+        with _translated(self._path):
+            async with self._connection.execute(_rewritten(sql), args) as cursor:
+                while rows := await cursor.fetchmany(size):
+                    yield list(rows)
+
+
 class SQLiteDatabase:
-    """One open SQLite file. Made by `SQLiteDatabase.open`."""
+    """One open SQLite file. Made by `SQLiteDatabase.open`.
+
+    Attributes:
+        vector_room: What vectors that are kept in memory may take.
+    """
 
     spelling: Spelling = SQLiteSpelling()
     package = "storage.sqlite"
 
     def __init__(
-        self, path: Path, writer: aiosqlite.Connection, readers: list[aiosqlite.Connection]
+        self,
+        path: Path,
+        writer: aiosqlite.Connection,
+        readers: list[aiosqlite.Connection],
+        vector_cache: int,
     ) -> None:
         self.path = path
+        self.vector_room = Room(vector_cache)
         self._writer = writer
         self._writing = anyio.Lock()
         self._idle = list(readers)
@@ -124,8 +155,14 @@ class SQLiteDatabase:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, path: Path) -> "AsyncGenerator[SQLiteDatabase]":
+    async def open(
+        cls, path: Path, vector_cache: int = VECTOR_CACHE
+    ) -> "AsyncGenerator[SQLiteDatabase]":
         """Open (or make) the file `path`, and bring its schema up to date.
+
+        Args:
+            vector_cache: Bytes that vectors may take in memory; what has no room is read from the
+                file at each search.
 
         Raises:
             DatabaseUnavailable: it cannot be opened or written, or is not a SQLite file.
@@ -150,7 +187,7 @@ class SQLiteDatabase:
                 readers = [await _connect(path, connections) for _ in range(READERS)]
                 for reader in readers:
                     await reader.execute_fetchall("PRAGMA query_only = ON")
-            yield cls(path, writer, readers)
+            yield cls(path, writer, readers, vector_cache)
         finally:
             with anyio.CancelScope(shield=True):
                 for connection in connections:
@@ -158,11 +195,32 @@ class SQLiteDatabase:
 
     async def fetch(self, sql: str, *args: Any, scope: str) -> list[Row]:
         """Run one reading statement, on a connection that sees what is committed."""
+        async with self._reader() as reader:
+            with _translated(self.path):
+                return list(await reader.execute_fetchall(_rewritten(sql), args))
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[SQLiteSnapshot]:
+        """Read with several statements, all of which see the same."""
+        async with self._reader() as reader:
+            try:
+                with _translated(self.path):
+                    await reader.execute_fetchall("BEGIN")
+                yield SQLiteSnapshot(reader, self.path)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await _undo(reader)
+
+    def nearest(self, sql: Mapping[str, str]) -> SQLiteNearest:
+        """Vector searches by the statements on a table (`search.sql`)."""
+        return SQLiteNearest(self, sql)
+
+    @asynccontextmanager
+    async def _reader(self) -> AsyncGenerator[aiosqlite.Connection]:
         async with self._free:
             reader = self._idle.pop()
             try:
-                with _translated(self.path):
-                    return list(await reader.execute_fetchall(_rewritten(sql), args))
+                yield reader
             except Violation as error:
                 raise InvalidValue("a value to look for", str(error)) from error
             finally:
@@ -179,11 +237,16 @@ class SQLiteDatabase:
                 await transaction.fetch("COMMIT")
             except BaseException:
                 with anyio.CancelScope(shield=True):
-                    # Statements of a cancelled task are carried out all the same: undo them too.
-                    await self._writer.execute_fetchall("SELECT 1")
-                    if self._writer.in_transaction:
-                        await self._writer.rollback()
+                    await _undo(self._writer)
                 raise
+
+
+async def _undo(connection: aiosqlite.Connection) -> None:
+    """Undo whatever transaction there is."""
+    # Statements of a cancelled task are carried out all the same: undo them too.
+    await connection.execute_fetchall("SELECT 1")
+    if connection.in_transaction:
+        await connection.rollback()
 
 
 async def _use_wal(connection: aiosqlite.Connection) -> None:

@@ -9,9 +9,35 @@ WHERE this_fts MATCH $2
   AND {visible} {where}
 ORDER BY score DESC, this.id LIMIT $3;
 
+-- name: seen
+-- The rows with an embedding; no further than $2 of them.
+SELECT seq FROM this WHERE typeof(embedding) = 'blob' AND {visible} {where} LIMIT $2;
+
+-- name: some
+-- Of the rows in the list $2, those to be seen. CROSS keeps SQLite from another order.
+SELECT this.id, this.embedding FROM json_each($2) AS one CROSS JOIN this ON this.seq = one.value
+WHERE typeof(this.embedding) = 'blob' AND {visible} {where};
+
+-- name: all
+-- Those with an embedding of $2 bytes.
+SELECT id, embedding FROM this
+WHERE typeof(embedding) = 'blob' AND length(embedding) = $2 AND {visible} {where};
+
+-- name: newest
+-- The newest change.
+SELECT change, mark FROM this_changes ORDER BY change DESC LIMIT 1;
+
+-- name: since
+-- The change $1 and what came after it.
+SELECT change, mark, seq FROM this_changes WHERE change >= $1 ORDER BY change;
+
 -- name: embeddings
--- What a vector search compares with.
-SELECT id, embedding FROM this WHERE embedding IS NOT NULL AND {visible} {where};
+SELECT seq, embedding FROM this WHERE typeof(embedding) = 'blob';
+
+-- name: embeddings_of
+-- Of the rows in the list $1.
+SELECT this.seq, this.embedding FROM json_each($1) AS one CROSS JOIN this ON this.seq = one.value
+WHERE typeof(this.embedding) = 'blob';
 
 -- name: by_id
 -- %s: the columns, then as many placeholders as there are ids.

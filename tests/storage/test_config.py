@@ -52,6 +52,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
             "ARGENTBUS_REDIS_URL": "unix:///run/redis.sock",
             "ARGENTBUS_POSTGRES_URL": "postgres://h/db",
             "ARGENTBUS_SQLITE_PATH": "/data/my memory.db",
+            "ARGENTBUS_SQLITE_VECTOR_CACHE": "1000000",
             "ARGENTBUS_BACKEND": "dual",
             "ARGENTBUS_NAMESPACE": "crew",
             "ARGENTBUS_PARTITIONS": "8",
@@ -73,6 +74,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         "redis_url": "unix:///run/redis.sock",
         "postgres_url": "postgres://h/db",
         "sqlite_path": "/data/my memory.db",
+        "sqlite_vector_cache": 1_000_000,
         "namespace": "crew",
         "partitions": 8,
         "lease": 2.5,
@@ -96,13 +98,14 @@ def test_the_file_may_give_parts_instead_of_urls(tmp_path: Path) -> None:
             "writeTo": ["postgres", "sqlite"],
             "redis": {"host": "::1", "password": "p@ss/word", "db": 2, "tls": True},
             "postgres": {"host": "db", "user": "argent", "password": SECRET, "database": "mem"},
-            "sqlite": {"path": "memory.db"},
+            "sqlite": {"path": "memory.db", "vectorCache": 0},
         },
     )
     assert config.redis_url == "rediss://:p%40ss%2Fword@[::1]:6380/2"
     assert config.postgres_url == f"postgresql://argent:{SECRET}@db:5433/mem"
     assert config.read_from == "postgres"
     assert config.sqlite_path == tmp_path / ".argentos/memory.db"
+    assert config.sqlite_vector_cache == 0
 
 
 def test_keys_that_are_argentos_own_business_are_left_alone(tmp_path: Path) -> None:
@@ -148,6 +151,8 @@ def test_passwords_are_never_shown(tmp_path: Path) -> None:
         ({"redis": []}, "storage.redis", "a JSON object"),
         ({"postgres": {"url": 3}}, "storage.postgres.url", "postgresql://"),
         ({"sqlite": {"path": ""}}, "storage.sqlite.path", "not a path"),
+        ({"sqlite": {"vectorCache": -1}}, "storage.sqlite.vectorCache", "from 0 to 1099511627776"),
+        ({"sqlite": {"vectorCash": 1}}, "storage.sqlite.vectorCash", "did you mean vectorCache"),
         ({"namespace": "a b"}, "storage.namespace", "1 to 64 characters"),
         ({"partitions": 0}, "storage.partitions", "from 1 to 1024"),
         ({"lease": 0.5}, "storage.lease", "should be seconds, from 1 to 600"),

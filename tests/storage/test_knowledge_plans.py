@@ -39,11 +39,12 @@ def filled(postgres_server: PostgresServer) -> Iterator[str]:
         DOCUMENTS["stored_chunks"].replace("$2", "'c-1'").replace("$3", "'s-0'"),
         DOCUMENTS["list_documents"]
         .replace("$2", "'c-1'").replace("$3", "50").replace("$4", "0"),
-        SEARCH["embedded"].replace("{where}", "").replace("$2", "10"),
+        SEARCH["nearest_of_few"]
+        .replace("{where}", "").replace("$2", "'[1,0,0]'").replace("$3", "10"),
         SEARCH["keyword"].replace("{where}", "").replace("$2", "'word'").replace("$3", "10")
         % "knowledge_chunks.id",
     ],
-    ids=["stored", "list", "embedded", "keyword"],
+    ids=["stored", "list", "nearest", "keyword"],
 )  # fmt: skip
 async def test_an_agents_collections_are_looked_up_once_and_found_by_the_index(
     postgres_server: PostgresServer, filled: str, sql: str

@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator
 
-import asyncpg
 import numpy as np
 import pytest
 
-from storage import queries, search
 from storage.model.items import CreateItem, MemoryItem
+from storage.postgres import nearest
 from storage.postgres.adapter import PgAdapter
-from storage.where import EVERY
 from tests.postgres import PostgresServer
 from tests.storage.test_apply import START
 
@@ -56,29 +54,12 @@ async def test_by_the_index_nearly_all_that_are_nearest_are_found(
         for agent in ("large", "small"):
             reads = storage.scoped(agent).memory
             for query in random.normal(size=(20, 3)).tolist():
-                monkeypatch.setattr(search, "FEW", COUNT)
+                monkeypatch.setattr(nearest, "FEW", COUNT)
                 exact = [hit.item.id for hit in await reads.search("", embedding=query)]
-                monkeypatch.setattr(search, "FEW", 0)
+                monkeypatch.setattr(nearest, "FEW", 0)
+                monkeypatch.setattr(nearest, "few", lambda _limit, _size: 0.0)
                 near = [hit.item.id for hit in await reads.search("", embedding=query)]
                 assert len(exact) == len(near) == 10, "also for whoever has few among many"
                 found += len(set(exact) & set(near))
                 total += 10
         assert found / total >= 0.95
-
-
-async def test_the_index_serves_the_search_under_row_level_security(
-    postgres_server: PostgresServer, name: str
-) -> None:
-    connection = await asyncpg.connect(postgres_server.user_url(name))
-    sql = queries.load("storage.postgres", "search.sql", this="memory_items", visible="shared")[
-        "nearest_of_many"
-    ]
-    async with connection.transaction():
-        await connection.execute("SET LOCAL ROLE argentbus_app")
-        await connection.execute("SELECT set_config('app.agent_id', 'a', true)")
-        await connection.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
-        sql, _ = EVERY.placed(sql)
-        plain = sql.replace("$1", "'a'").replace("$2", "'[1,0,0]'").replace("$3", "100")
-        rows = await connection.fetch("EXPLAIN " + plain)
-    await connection.close()
-    assert any("memory_items_embedding" in row[0] for row in rows), rows

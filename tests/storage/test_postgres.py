@@ -22,9 +22,9 @@ from storage.migrations import known
 from storage.model.tasks import MoveTask
 from storage.postgres import migrations
 from storage.postgres.adapter import PgAdapter
-from storage.postgres.database import in_turns
 from storage.postgres.setup import setup
 from storage.postgres.spelling import PgSpelling
+from storage.postgres.turns import in_turns
 from tests.postgres import PostgresServer, execute
 from tests.storage.backends import RawPostgres
 from tests.storage.test_apply import START, at, create, entries, reinforce

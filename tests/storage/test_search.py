@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from storage import InvalidValue
 from storage.adapter import DatabaseAdapter
-from storage.fusion import fused, nearest, words_of
+from storage.fusion import fused, words_of
 from storage.memory import Memory
-from storage.model.values import pack_vector
 from storage.sqlite.spelling import SQLiteSpelling
 
 pytestmark = pytest.mark.anyio
@@ -188,14 +187,6 @@ async def test_tasks_are_found_by_title_description_and_tags(storage: DatabaseAd
     for query in ('"', "AND", "🎉", "", "title: x"):
         assert await tasks.search_tasks(query) == []
     assert len(await tasks.search_tasks("parser", limit=1)) == 1
-
-
-def test_vectors_of_another_length_are_passed_over() -> None:
-    good, short = pack_vector("v", [1, 0, 0], 3), pack_vector("v", [1, 0], 2)
-    assert good is not None
-    assert short is not None
-    assert nearest([1, 0, 0], [("short", short), ("good", good)], 5) == {"good": 1.0}
-    assert nearest([1, 0, 0], [], 5) == {}
 
 
 def test_fused_scores_are_standardised_over_what_either_list_has() -> None:
