@@ -1,16 +1,19 @@
 """A consumer's membership in its group: its heartbeat, and its share of a queue's upkeep."""
 
+import math
 from functools import partial
 from typing import Any, Final, Literal, NamedTuple
 
 import anyio
 import msgspec
+from coredis.connection import BaseConnection
 
 from bus.agents.heartbeat import GAP, GRACE
 from bus.errors import ServerFull, ServerRefused, WrongType
 from bus.keys import QueueKeys
 from bus.keytypes import type_of
 from bus.servers.link import Link
+from bus.servers.reader import rows_of
 from bus.servers.script import Script
 from bus.telemetry.journal import Journal
 
@@ -70,6 +73,7 @@ class Tended(NamedTuple):
         garbled: What was no entry id where one belongs, and was passed over.
         wrong: Keys that are of another type than ours, and were left alone.
         reclaimed: How many of those claimed are of consumers that died.
+        more: Whether there was more to be claimed than there was room for.
     """
 
     claimed: list[Entry]
@@ -78,6 +82,7 @@ class Tended(NamedTuple):
     garbled: list[bytes]
     wrong: list[WrongType]
     reclaimed: int
+    more: bool
 
 
 class Membership:
@@ -177,10 +182,32 @@ class Membership:
         args = [self.group, self.consumer, entry_id]
         return bool(await self._link.run_once(_STARTED, keys, args))
 
+    async def read(self, connection: BaseConnection, count: int, *, block: float) -> list[Entry]:
+        """Read up to `count` new messages; wait for one up to `block` s. Raises one of `TRANSIENT`
+        when the connection breaks.
+        """
+        result = await self._link.ask(
+            connection,
+            b"XREADGROUP",
+            b"GROUP",
+            self.group,
+            self.consumer,
+            b"COUNT",
+            count,
+            b"BLOCK",
+            max(1, math.ceil(block * 1000)),  # 0 would be for ever
+            b"STREAMS",
+            self._keys.stream,
+            b">",
+            timeout=block + self._link.reply_timeout,
+            blocking=True,
+        )
+        return [Entry(row[0].decode(), row[1]) for row in rows_of(result)]
+
     async def tend(self, room: int) -> Tended:
         """Move what is due into the stream; claim up to `room` deliveries that are free to take."""
         keys, group = self._keys, self.group
-        claimed, wait, schedules, now, garbled, wrong, reclaimed = await self._link.run_once(
+        reply = await self._link.run_once(
             _TEND,
             [
                 keys.stream,
@@ -204,6 +231,7 @@ class Membership:
                 keys.lane,
             ],
         )
+        claimed, wait, schedules, now, garbled, wrong, reclaimed, more = reply
         return Tended(
             [
                 Entry(row[0].decode(), row[1], int(row[2]), row[3].decode(errors="replace"))
@@ -214,6 +242,7 @@ class Membership:
             garbled,
             [self._wrong(key.decode(errors="replace"), found.decode()) for key, found in wrong],
             reclaimed,
+            bool(more),
         )
 
     def _wrong(self, key: str, found: str) -> WrongType:
