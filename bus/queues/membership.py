@@ -22,6 +22,7 @@ log = Journal("argentbus.queue")
 _ALIVE: Final = Script("queues/alive")
 _TEND: Final = Script("queues/tend", "queues/entries")
 _STARTED: Final = Script("queues/started")
+_LEAVE: Final = Script("queues/leave")
 
 #: What servers say (6.2, 7.0, 8.2; awaited, or found when asked) where a group is gone.
 _GONE: Final = ("nogroup", "no such key", "no such consumer group", "no longer exists")
@@ -137,8 +138,9 @@ class Membership:
         await self._link.retrying(self.beat)
 
     async def leave(self) -> None:
-        """Stop being one: another member removes what is left of it."""
-        await self._link.call("ZREM", self._keys.consumers(self.group), self.consumer)
+        """Stop being one. Where deliveries are left in its name, others remove it with those."""
+        keys = [self._keys.stream, self._keys.consumers(self.group)]
+        await self._link.run_once(_LEAVE, keys, [self.group, self.consumer])
 
     async def heal(self, error: ServerRefused) -> None:
         """Make the group again where `error` says that it is gone; wait where Redis is full.
