@@ -278,7 +278,7 @@ class Consumer(Generic[T]):
     async def _close(self) -> None:
         try:
             await self.settlements.flush(all=True)
-            await self._fetching.give_back_unheld(set())
+            await self._fetching.give_back_all()
             await self.settlements.trim()
             await self._membership.leave()
         except (*AWAY, BusError) as error:

@@ -187,6 +187,7 @@ class Delivery(Generic[T]):
 
         Raises:
             BusError: the delivery is settled already.
+            DeliveryLost: another consumer has it by now.
             BusUnavailable, ServerRefused: as for `ack`.
         """
         text("reason", reason)

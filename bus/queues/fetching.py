@@ -2,7 +2,8 @@
 
 import contextlib
 import time
-from typing import TYPE_CHECKING, Final
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import anyio
 from coredis.connection import BaseConnection
@@ -12,7 +13,6 @@ from bus.keys import QueueKeys
 from bus.scope import background
 from bus.seldom import Seldom
 from bus.servers.link import AWAY, backoff
-from bus.servers.reader import rows_of
 from bus.telemetry import Destination
 from bus.telemetry.journal import Journal
 
@@ -20,10 +20,12 @@ from .membership import Entry, Membership
 from .prefetch import Prefetch
 from .schedule import fire
 from .settlement import Settlements
+from .strays import Strays
 
 if TYPE_CHECKING:
     from bus.bus import Bus
 
+T = TypeVar("T")
 log = Journal("argentbus.queue")
 
 #: Seconds for which one read waits at the server.
@@ -67,7 +69,13 @@ class Fetching:
         self._lapses = 0
         self._confirming = anyio.Lock()
         self._full = False
-        self._unreturned = False
+        self._strays = Strays(membership, prefetch, settlements, late=bus.link.reply_timeout)
+        # Held by whoever claims or gives back, so that neither sees the other's work half done.
+        self._claiming = anyio.Lock(fast_acquire=True)
+        self._reading = False
+        self._look_at = float("-inf")
+        self._more = False
+        self._rest = anyio.CancelScope()
         self._may_say = Seldom()
 
     async def stop(self) -> None:
@@ -77,7 +85,7 @@ class Fetching:
         self._prefetch.drop()
         self._prefetch.close()
         try:
-            await self.give_back_unheld(self._prefetch.held)
+            await self._strays.give_back_but(self._prefetch.held)
         except BusError as error:
             log.warning(
                 "deliveries could not be handed back yet",
@@ -85,6 +93,10 @@ class Fetching:
                 consumer=self._membership.consumer,
                 error=error,
             )
+
+    async def give_back_all(self) -> None:
+        """Hand back whatever the server holds to be this consumer's, as nothing is at work here."""
+        await self._strays.give_back_but(set())
 
     async def enter(self) -> None:
         """Become a member of the group."""
@@ -143,60 +155,84 @@ class Fetching:
             try:
                 async with self._bus.link.dedicated(self._keys.stream) as connection:
                     # A reply that was lost with a connection left entries that nobody holds.
-                    self._unreturned = True
+                    self._strays.suspect()
                     while True:
-                        # Here, where no reply is on its way: what it brings is not held yet.
-                        await self._give_back_if_need_be()
+                        if self._strays.suspected:
+                            # Before waiting for room: a handler may be long at work.
+                            async with self._claiming:
+                                await self._attempt(self._strays.give_back)
                         await self._prefetch.need()
-                        await self._read_once(connection)
+                        if await self._may_read():
+                            await self._read_once(connection)
                         delays = backoff()
             except AWAY as error:
+                self._strays.lost_reply()
                 log.debug("reading a queue was interrupted", queue=self._source.name, error=error)
                 await anyio.sleep(next(delays))
             except ServerRefused as error:
                 await self._membership.heal(error)
 
+    async def _may_read(self) -> bool:
+        """Take what is due before what is new; return whether there is still need of that."""
+        async with self._claiming:
+            due = self._more or self._strays.found or self._strays.suspected
+            if due or anyio.current_time() >= self._look_at:
+                await self._look()
+            self._reading = self._prefetch.needs
+            return self._reading
+
     async def _read_once(self, connection: BaseConnection) -> None:
         lapses = self._lapses
-        result = await self._bus.link.ask(
-            connection,
-            b"XREADGROUP",
-            b"GROUP",
-            self._membership.group,
-            self._membership.consumer,
-            b"COUNT",
-            max(1, self._prefetch.room),
-            b"BLOCK",
-            int(BLOCK * 1000),
-            b"STREAMS",
-            self._keys.stream,
-            b">",
-            timeout=BLOCK + self._bus.link.reply_timeout,
-            blocking=True,
-        )
-        rows = rows_of(result)
-        if rows and lapses != self._lapses:
-            # Of before this process was suspended, and read after it found out: they went back.
-            self._unreturned = True
-        elif rows:
-            self._prefetch.receive(Entry(row[0].decode(), row[1]) for row in rows)
+        block = BLOCK
+        if self._prefetch.on_demand:
+            # Only between two reads is it known how many are waited for.
+            block = max(0.001, min(BLOCK, self._look_at - anyio.current_time()))
+        try:
+            room = max(1, self._prefetch.room)
+            self._take(await self._membership.read(connection, room, block=block), lapses)
+        finally:
+            self._reading = False
+
+    def _take(self, entries: list[Entry], lapses: int) -> None:
+        """Take what was read or claimed, when this consumer had lapsed so often."""
+        # Of before this process was suspended, and arrived after it found out: others have it. Or
+        # whoever asked was cancelled: behind the handler at work it would wait for nothing.
+        if entries and (lapses != self._lapses or not self._prefetch.receive(entries)):
+            self._strays.suspect()
 
     async def _tend(self) -> None:
         while True:
-            wait = TEND
-            try:
-                wait = await self._tend_once()
-            except AWAY as error:
-                log.debug("tending a queue was interrupted", queue=self._source.name, error=error)
-            except ServerFull as error:
-                await self._make_room(error)
-            except WrongType as error:
-                # Reading goes on, if it can: that raises where it is the stream itself.
-                self._report(error)
-            except ServerRefused as error:
-                await self._membership.heal(error)
-            with anyio.move_on_after(wait):
+            with anyio.CancelScope(deadline=self._look_at) as self._rest:
                 await self._bus.reaper.gave_up.wait()
+            async with self._claiming:
+                # The reader may have looked meanwhile.
+                called = not self._rest.cancelled_caught
+                if called or anyio.current_time() >= self._look_at:
+                    await self._look()
+
+    async def _look(self) -> None:
+        """Tend, and give back what nobody here has."""
+        self._more = self._strays.found = False
+        wait = await self._attempt(self._tend_once)
+        self._look_at = anyio.current_time() + (TEND if wait is None else wait)
+        self._rest.deadline = self._look_at
+        if not self._reading:
+            await self._attempt(self._strays.give_back)
+
+    async def _attempt(self, step: Callable[[], Awaitable[T]]) -> T | None:
+        """Await `step()`; return None where it failed, and is to be tried again."""
+        try:
+            return await step()
+        except AWAY as error:
+            log.debug("tending a queue was interrupted", queue=self._source.name, error=error)
+        except ServerFull as error:
+            await self._make_room(error)
+        except WrongType as error:
+            # Reading goes on, if it can: that raises where it is the stream itself.
+            self._report(error)
+        except ServerRefused as error:
+            await self._membership.heal(error)
+        return None
 
     async def _make_room(self, error: ServerFull) -> None:
         """Drop what is done with: while there is no room, nothing else of tending can be done."""
@@ -210,9 +246,16 @@ class Fetching:
         """Take over what is due; return the seconds until the next look."""
         if self._lapsed:
             await self._start_over()
-        tended = await self._membership.tend(self._prefetch.room)
-        if tended.claimed:
-            self._prefetch.receive(tended.claimed)
+        lapses = self._lapses
+        # What comes while a read is under way for the same asker makes the read's one too many.
+        room = 0 if self._reading and self._prefetch.on_demand else self._prefetch.room
+        try:
+            tended = await self._membership.tend(room)
+        except BaseException:
+            self._strays.lost_reply()
+            raise
+        self._more = tended.more
+        self._take(tended.claimed, lapses)
         if tended.reclaimed:
             self._bus.telemetry.reclaimed(self._source, self._membership.group, tended.reclaimed)
         for due in tended.schedules:
@@ -233,7 +276,7 @@ class Fetching:
         """Forget what was read ahead: while this process was suspended, it counted as dead."""
         self._lapsed = False
         stale = self._prefetch.drop()
-        self._unreturned = True  # until it is known that they went back
+        self._strays.suspect()  # until it is known that they went back
         log.warning(
             "a consumer was without heartbeat for too long: what it had read ahead goes back",
             queue=self._source.name,
@@ -243,21 +286,6 @@ class Fetching:
         )
         await self._settlements.give_back(stale, handled=False)
 
-    async def _give_back_if_need_be(self) -> None:
-        if not self._unreturned:
-            return
-        self._unreturned = False
-        try:
-            await self.give_back_unheld(self._prefetch.held)
-        except WrongType as error:
-            if error.key == self._keys.stream:
-                raise
-            self._unreturned = True
-            self._report(error)
-        except BaseException:
-            self._unreturned = True
-            raise
-
     def _report(self, error: WrongType) -> None:
         if self._may_say(error.key):
             log.error(
@@ -265,9 +293,3 @@ class Fetching:
                 queue=self._source.name,
                 error=error,
             )
-
-    async def give_back_unheld(self, held: set[str]) -> None:
-        """Return to the group what is pending here and not in `held`."""
-        pending = await self._membership.pending()
-        lost = [entry_id for entry_id in pending if entry_id not in held]
-        await self._settlements.give_back(lost, handled=False)

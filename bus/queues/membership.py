@@ -1,16 +1,19 @@
 """A consumer's membership in its group: its heartbeat, and its share of a queue's upkeep."""
 
+import math
 from functools import partial
 from typing import Any, Final, Literal, NamedTuple
 
 import anyio
 import msgspec
+from coredis.connection import BaseConnection
 
 from bus.agents.heartbeat import GAP, GRACE
 from bus.errors import ServerFull, ServerRefused, WrongType
 from bus.keys import QueueKeys
 from bus.keytypes import type_of
 from bus.servers.link import Link
+from bus.servers.reader import rows_of
 from bus.servers.script import Script
 from bus.telemetry.journal import Journal
 
@@ -19,6 +22,7 @@ log = Journal("argentbus.queue")
 _ALIVE: Final = Script("queues/alive")
 _TEND: Final = Script("queues/tend", "queues/entries")
 _STARTED: Final = Script("queues/started")
+_LEAVE: Final = Script("queues/leave")
 
 #: What servers say (6.2, 7.0, 8.2; awaited, or found when asked) where a group is gone.
 _GONE: Final = ("nogroup", "no such key", "no such consumer group", "no longer exists")
@@ -70,6 +74,7 @@ class Tended(NamedTuple):
         garbled: What was no entry id where one belongs, and was passed over.
         wrong: Keys that are of another type than ours, and were left alone.
         reclaimed: How many of those claimed are of consumers that died.
+        more: Whether there was more to be claimed than there was room for.
     """
 
     claimed: list[Entry]
@@ -78,6 +83,7 @@ class Tended(NamedTuple):
     garbled: list[bytes]
     wrong: list[WrongType]
     reclaimed: int
+    more: bool
 
 
 class Membership:
@@ -132,8 +138,9 @@ class Membership:
         await self._link.retrying(self.beat)
 
     async def leave(self) -> None:
-        """Stop being one: another member removes what is left of it."""
-        await self._link.call("ZREM", self._keys.consumers(self.group), self.consumer)
+        """Stop being one. Where deliveries are left in its name, others remove it with those."""
+        keys = [self._keys.stream, self._keys.consumers(self.group)]
+        await self._link.run_once(_LEAVE, keys, [self.group, self.consumer])
 
     async def heal(self, error: ServerRefused) -> None:
         """Make the group again where `error` says that it is gone; wait where Redis is full.
@@ -177,10 +184,32 @@ class Membership:
         args = [self.group, self.consumer, entry_id]
         return bool(await self._link.run_once(_STARTED, keys, args))
 
+    async def read(self, connection: BaseConnection, count: int, *, block: float) -> list[Entry]:
+        """Read up to `count` new messages; wait for one up to `block` s. Raises one of `TRANSIENT`
+        when the connection breaks.
+        """
+        result = await self._link.ask(
+            connection,
+            b"XREADGROUP",
+            b"GROUP",
+            self.group,
+            self.consumer,
+            b"COUNT",
+            count,
+            b"BLOCK",
+            max(1, math.ceil(block * 1000)),  # 0 would be for ever
+            b"STREAMS",
+            self._keys.stream,
+            b">",
+            timeout=block + self._link.reply_timeout,
+            blocking=True,
+        )
+        return [Entry(row[0].decode(), row[1]) for row in rows_of(result)]
+
     async def tend(self, room: int) -> Tended:
         """Move what is due into the stream; claim up to `room` deliveries that are free to take."""
         keys, group = self._keys, self.group
-        claimed, wait, schedules, now, garbled, wrong, reclaimed = await self._link.run_once(
+        reply = await self._link.run_once(
             _TEND,
             [
                 keys.stream,
@@ -204,6 +233,7 @@ class Membership:
                 keys.lane,
             ],
         )
+        claimed, wait, schedules, now, garbled, wrong, reclaimed, more = reply
         return Tended(
             [
                 Entry(row[0].decode(), row[1], int(row[2]), row[3].decode(errors="replace"))
@@ -214,6 +244,7 @@ class Membership:
             garbled,
             [self._wrong(key.decode(errors="replace"), found.decode()) for key, found in wrong],
             reclaimed,
+            bool(more),
         )
 
     def _wrong(self, key: str, found: str) -> WrongType:

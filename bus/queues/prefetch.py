@@ -1,7 +1,7 @@
 """What a consumer has read ahead, and what it answers for."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
 import anyio
@@ -35,27 +35,36 @@ class Prefetch:
         self._closed = False
 
     @property
+    def on_demand(self) -> bool:
+        """Whether nothing is read ahead of what is waited for."""
+        return self._most == 0
+
+    @property
     def room(self) -> int:
         """How many more are to be read now."""
         return max(0, (self._most or self._asking) - len(self.entries))
 
     @property
-    def _needs(self) -> bool:
+    def needs(self) -> bool:
+        """Whether more are to be read now: few reads fetch much."""
         if self._most == 0:
             return self._asking > len(self.entries)
         return len(self.entries) <= self._low
 
-    def receive(self, entries: Iterable[Entry]) -> None:
-        """Take what was read or claimed."""
-        for entry in entries:
+    def receive(self, entries: Sequence[Entry]) -> bool:
+        """Take what was read or claimed; return whether that was all, or nobody waits for some."""
+        taken = entries[: self.room] if self.on_demand else entries
+        for entry in taken:
             self.entries.append(entry)
             self.held.add(entry.id)
-        self._arrived.set()
+        if taken:
+            self._arrived.set()
+        return len(taken) == len(entries)
 
     def pop(self) -> Entry:
         """The next entry to be handed over; there is one."""
         entry = self.entries.popleft()
-        if self._full and self._needs:
+        if self._full and self.needs:
             self._full = False
             self._room.set()
         return entry
@@ -82,7 +91,7 @@ class Prefetch:
 
     async def need(self) -> None:
         """Wait until half of what may be read ahead is handed over: few reads fetch much."""
-        while not self._needs:
+        while not self.needs:
             self._room = anyio.Event()
             self._full = True
             await self._room.wait()

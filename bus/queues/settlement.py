@@ -130,11 +130,7 @@ class Settlements:
         self.ack_later(entry_id)
         batch = self._open
         await batch.confirmed(entry_id)
-        if entry_id in batch.lost:
-            raise DeliveryLost(
-                f"entry {entry_id} of {self._keys.stream} is in another consumer's hands: this one "
-                "was without heartbeat for longer than its TTL, and taken for dead"
-            )
+        self._check_kept(batch, entry_id)
 
     async def retry(self, delivery: "Delivery[Any]", delay: float | None, reason: str) -> None:
         self.retry_later(delivery, delay, reason)
@@ -142,7 +138,16 @@ class Settlements:
 
     async def bury(self, delivery: "Delivery[Any]", reason: str) -> None:
         self.bury_later(delivery.entry_id, delivery.attempt, reason, kills=delivery.evidence)
-        await self._open.confirmed(delivery.entry_id)
+        batch = self._open
+        await batch.confirmed(delivery.entry_id)
+        self._check_kept(batch, delivery.entry_id)
+
+    def _check_kept(self, batch: Batch, entry_id: str) -> None:
+        if entry_id in batch.lost:
+            raise DeliveryLost(
+                f"entry {entry_id} of {self._keys.stream} is in another consumer's hands: this one "
+                "was without heartbeat for longer than its TTL, and taken for dead"
+            )
 
     # flushing
 
@@ -252,7 +257,7 @@ class Settlements:
         while burials := batch.burials[:MOST_BURIALS]:
             ids = [burial.entry_id for burial in burials]
             try:
-                await self._bury(burials)
+                batch.lost |= await self._bury(burials)
                 self._held.difference_update(ids)
             except ServerRefused as error:
                 self._put_off.burials += burials
@@ -271,14 +276,14 @@ class Settlements:
             error=error,
         )
 
-    async def _bury(self, burials: list[Burial]) -> None:
+    async def _bury(self, burials: list[Burial]) -> set[str]:
         keys, group = self._keys, self._group
         words = [
             word
             for one in burials
             for word in (one.entry_id, one.reason[:2000], one.attempt, one.kills, int(one.refused))
         ]
-        await self._link.run(
+        lost = await self._link.run(
             _BURY,
             [
                 keys.stream,
@@ -288,6 +293,7 @@ class Settlements:
                 keys.counts,
                 keys.lanes,
             ],
-            [group, keys.lane, MOST_DEAD, *words],
+            [group, self._consumer, keys.lane, MOST_DEAD, *words],
         )
         self._untrimmed += len(burials)
+        return {entry_id.decode() for entry_id in lost}

@@ -137,3 +137,22 @@ def test_rules_that_are_none_are_refused() -> None:
     for wrong in ({"max_length": 0}, {"max_kills": 0}, {"when_full": "panic"}):
         with pytest.raises(ValueError, match="must be"):
             Rules(**wrong)  # type: ignore[arg-type]
+
+
+async def test_a_repetition_behind_a_put_that_is_refused_gets_the_id_of_the_first(bus: Bus) -> None:
+    queue = bus.queue("jobs", int, max_length=1)
+    first = await queue.put(1, dedupe="once")
+    outcomes: dict[str, str] = {}
+
+    async def put(name: str, body: int, dedupe: str) -> None:
+        try:
+            outcomes[name] = await queue.put(body, dedupe=dedupe)
+        except QueueFull:
+            outcomes[name] = "full"
+
+    async with anyio.create_task_group() as tasks:
+        for n in range(20):  # while the first call is under way, the others gather
+            tasks.start_soon(put, f"new {n}", 2, f"new.{n}")
+            tasks.start_soon(put, f"again {n}", 1, "once")
+    assert {outcomes[f"new {n}"] for n in range(20)} == {"full"}
+    assert {outcomes[f"again {n}"] for n in range(20)} == {first}

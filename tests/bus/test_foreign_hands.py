@@ -171,3 +171,41 @@ async def _present(bus: Bus, agent: str) -> bool:
         return agent in (await bus.registry.snapshot()).agents
     except ServerRefused:
         return False
+
+
+async def test_a_put_that_is_refused_is_not_in_the_stream(bus: Bus) -> None:
+    queue = bus.queue("jobs", str, ordered=True)
+    keys = QueueKeys(queue.base)
+    await queue.put("head", key="bad")
+    put, refused = ["head"], []
+
+    async def one(body: str, **options: Any) -> None:
+        try:
+            await queue.put(body, **options)
+        except ServerRefused:
+            refused.append(body)
+        else:
+            put.append(body)
+
+    async def several() -> None:
+        async with anyio.create_task_group() as tasks:
+            for n in range(5):  # while the first call is under way, the others gather
+                tasks.start_soon(one, f"plain {n}")
+                tasks.start_soon(lambda n=n: one(f"of a key {n}", key=f"k{n}"))
+                tasks.start_soon(lambda n=n: one(f"once {n}", dedupe=f"d{n}"))
+                tasks.start_soon(lambda n=n: one(f"of the head's {n}", key="bad"))
+                tasks.start_soon(lambda n=n: one(f"later {n}", delay=60))
+
+    for key in (f"{keys.lane}bad", keys.delayed, keys.counts, keys.lanes, f"{keys.dedupe}d3"):
+        kept = await bus.link.call("EXISTS", key) and await bus.link.call("DUMP", key)
+        await bus.link.call("DEL", key)
+        await bus.link.call("XADD", key, "*", "a", "foreign hand's")
+        before = len(refused)
+        await several()
+        assert len(refused) > before, key
+        await bus.link.call("DEL", key)
+        if kept:
+            await bus.link.call("RESTORE", key, 0, kept)
+        statistics = await queue.statistics()
+        found = statistics.length + statistics.delayed + statistics.parked
+        assert found == len(put), (key, found, len(put))

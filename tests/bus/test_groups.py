@@ -128,3 +128,35 @@ async def test_what_an_operator_sees(bus: Bus) -> None:
     assert group.oldest_age is not None
     assert 0 <= group.oldest_age <= anyio.current_time() - first_put + 1
     assert seen.oldest_age == group.oldest_age
+
+
+async def test_who_left_in_good_order_is_counted_no_more(bus: Bus) -> None:
+    queue = bus.queue("jobs", int)
+
+    async def consumers() -> int:
+        [group] = (await queue.statistics()).groups
+        return group.consumers
+
+    async with queue.consume("workers") as deliveries:
+        await queue.put(1)
+        with anyio.fail_after(5):
+            async with await anext(deliveries):
+                assert await consumers() == 1
+    assert await consumers() == 0
+
+    # What waits for a retry is still in its name, until another has it.
+    await queue.put(2)
+    async with queue.consume("workers") as deliveries:
+        with anyio.fail_after(5):
+            await (await anext(deliveries)).nack(delay=0.2)
+    assert await consumers() == 1
+    async with queue.consume("workers") as deliveries:
+        with anyio.fail_after(5):
+            async with await anext(deliveries) as again:
+                assert (again.body, again.attempt) == (2, 2)
+
+        async def alone() -> bool:
+            return await consumers() == 1
+
+        await eventually(alone, timeout=5)
+    assert await consumers() == 0

@@ -1,9 +1,11 @@
 """Queues that keep an order by key: one at a time, in the order of the puts, whatever happens."""
 
+import contextlib
+
 import anyio
 import pytest
 
-from bus import Bus, Consumer, Delivery, InvalidName, Queue
+from bus import Bus, Consumer, Delivery, DeliveryLost, InvalidName, Queue
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
@@ -162,3 +164,23 @@ async def test_keys_are_for_ordered_queues_and_have_to_be_names(bus: Bus) -> Non
         await bus.queue("jobs", str).put("x", key="a")
     with pytest.raises(InvalidName):
         await ordered(bus).put("x", key="a\nb")
+
+
+async def test_who_was_taken_for_dead_cannot_bury_what_another_has_in_hand(bus: Bus) -> None:
+    queue = bus.queue("jobs", str, ordered=True, max_deliveries=1)
+    await fill(queue, "a1", "a2", "b1", "b2")
+    async with queue.consume("workers") as late, queue.consume("workers") as others:
+        deliveries = [await take(late), await take(late)]
+        entries = [delivery.entry_id for delivery in deliveries]
+        # As if it had stood still for longer than its TTL.
+        await bus.link.call("XCLAIM", queue.base, "workers", "another", 0, *entries)
+        with pytest.raises(DeliveryLost):
+            await deliveries[0].reject("too late")
+        with contextlib.suppress(ValueError):
+            async with deliveries[1]:
+                raise ValueError("the last attempt, and too late")
+        await late.settlements.flush(all=True)
+        assert await nothing(others)
+        assert await queue.dead_letters() == []
+        [group] = (await queue.statistics()).groups
+        assert group.pending == 2

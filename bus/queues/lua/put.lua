@@ -6,7 +6,8 @@
 --       message [, its id, dedupe id or '', due ('', '+<ms from now>' or ms), key or '']
 -- Returns {} where each was just appended; else for each message the id of the one that stands
 -- where it was deduplicated, '' where it was put, '!' where the queue is full. Behind the first that
--- does not fit none of the batch is put, so that none overtakes another.
+-- does not fit none of the batch is put, so that none overtakes another. Where a key is of another
+-- type than ours the script fails, and none of the batch is put.
 -- The numbering is that of Kafka's idempotent producer (KIP-98): a retry carries the same numbers.
 -- What is remembered is '<last number> <first number of the last batch that was refused>', as in
 -- append.lua.
@@ -17,6 +18,10 @@ local seen = redis.call('GET', KEYS[2]) or '0 0'
 local last, refused = seen:match('^(%d+) (%d+)$')
 last, refused = tonumber(last or 0), tonumber(refused or 0)
 local grown = 0
+-- A script that fails is not undone, so whatever is read below is read once before the first write:
+-- where a foreign hand made another type of it, none of the batch is put.
+redis.call('XLEN', KEYS[1])
+local counting = redis.call('HEXISTS', KEYS[4], 'bytes') == 1
 
 if values == 1 and most == 0 and most_bytes == 0 then
   for i = 9, #ARGV do
@@ -26,12 +31,17 @@ if values == 1 and most == 0 and most_bytes == 0 then
     end
     number = number + 1
   end
-  if grown > 0 and redis.call('HEXISTS', KEYS[4], 'bytes') == 1 then
-    bump(q, 'bytes', grown)
-  end
+  if grown > 0 and counting then bump(q, 'bytes', grown) end
   -- Written also when nothing is new: WAIT waits for what this connection wrote.
   redis.call('SET', KEYS[2], string.format('%.0f 0', math.max(number - 1, last)), 'EX', ARGV[2])
   return {}
+end
+
+redis.call('ZCARD', KEYS[3])
+redis.call('HLEN', KEYS[5])
+for i = 9, #ARGV, values do
+  if values > 1 and ARGV[i + 2] ~= '' then redis.call('GET', ARGV[4] .. ARGV[i + 2]) end
+  if values > 1 and ARGV[i + 4] ~= '' then redis.call('LLEN', q.lane .. ARGV[i + 4]) end
 end
 
 local time = redis.call('TIME')
@@ -75,15 +85,18 @@ if most > 0 or most_bytes > 0 then
   end
   measure()
 end
-local counting = redis.call('HEXISTS', KEYS[4], 'bytes') == 1
+counting = redis.call('HEXISTS', KEYS[4], 'bytes') == 1
+
+-- The id of the message that stands for a dedupe id, or nothing.
+local function standing_for(dedupe)
+  return dedupe ~= '' and redis.call('GET', ARGV[4] .. dedupe) or ''
+end
 
 local trimmed, stopped = false, false
 local function put(message, id, dedupe, due, key)
+  local standing = standing_for(dedupe)
+  if standing ~= '' then return standing end
   if stopped then return '!' end
-  if dedupe ~= '' then
-    local standing = redis.call('GET', ARGV[4] .. dedupe)
-    if standing then return standing end
-  end
   if length and not fits(#message) and not trimmed then
     -- What every group is done with does not count.
     trim(q, groups_of(q))
@@ -119,10 +132,12 @@ for i = 9, #ARGV, values do
     result = put(ARGV[i], id, dedupe, due, key)
     if result == '!' and first_refused == 0 then first_refused = number end
   elseif refused > 0 and number >= refused then
-    result = '!'
+    -- Refused the first time, but for those that repeat another.
+    result = standing_for(dedupe)
+    if result == '' then result = '!' end
     first_refused = refused
   else
-    result = dedupe ~= '' and redis.call('GET', ARGV[4] .. dedupe) or ''
+    result = standing_for(dedupe)
   end
   results[#results + 1] = result
   number = number + 1

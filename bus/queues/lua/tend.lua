@@ -12,7 +12,9 @@
 -- Returns {claimed = {{entry id, fields, attempts, kills}...}, ms until something is due, or -1,
 --          {{name, schedule, when it was due}...} that are due, the time in ms,
 --          {garbled members that were passed over...}, {{key of another type, its type}...},
---          how many of those claimed are by 3.}
+--          how many of those claimed are by 3., whether there is (perhaps) more to claim than there
+--          was room for (0 or 1): it does not count as due, or a caller without room would be back
+--          at once, again and again.}
 local stream, delayed, retry, consumers, kills = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[6]
 local group, me, room = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local q = {stream = stream, counts = KEYS[7], lanes = KEYS[8], lane = ARGV[7]}
@@ -143,7 +145,7 @@ if room > 0 then
 end
 local retried = #claimed
 
-local soonest = nil
+local soonest, more = nil, false
 local function due_at(score)
   score = tonumber(score)
   if score and (not soonest or score < soonest) then soonest = score end
@@ -172,7 +174,10 @@ for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
         local batch = redis.call('XPENDING', stream, group, from, '+', 100, name)
         for _, row in ipairs(batch) do
           -- One that waits for its retry keeps waiting: others will claim it when it is due.
-          if room > 0 and not (can_retry and redis.call('ZSCORE', retry, row[1])) then
+          if can_retry and redis.call('ZSCORE', retry, row[1]) then
+          elseif room <= 0 then
+            more = true
+          else
             claim(row[1], not blame(row[1], name) and row[4] or nil)
           end
           from = '(' .. row[1]
@@ -183,6 +188,8 @@ for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
       if #still == 0 then
         redis.call('XGROUP', 'DELCONSUMER', stream, group, name)
         redis.call('ZREM', consumers, name)
+      elseif not left then
+        more = true
       end
     else
       due_at(until_)
@@ -197,8 +204,9 @@ for _, name in ipairs(members(can_schedule, 'ZRANGEBYSCORE', KEYS[10], '-inf', n
 end
 
 due_at(members(can_delay and can_enter, 'ZRANGE', delayed, 0, 0, 'WITHSCORES')[2])
-due_at(members(can_retry, 'ZRANGE', retry, 0, 0, 'WITHSCORES')[2])
+local retry_at = tonumber(members(can_retry, 'ZRANGE', retry, 0, 0, 'WITHSCORES')[2])
+if retry_at and retry_at <= now then more = true else due_at(retry_at) end
 if #due == 0 then due_at(members(can_schedule, 'ZRANGE', KEYS[10], 0, 0, 'WITHSCORES')[2]) end
 local wait = -1
 if soonest then wait = math.max(0, soonest - now) end
-return {claimed, wait, due, now, garbled, wrong, #claimed - retried}
+return {claimed, wait, due, now, garbled, wrong, #claimed - retried, more and 1 or 0}
