@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, Generic, TypeVar
 
 import anyio
-from anyio.abc import TaskStatus
 
 from bus.arguments import seconds, shown, whole
 from bus.scope import background
@@ -45,8 +44,9 @@ class Worker(Generic[T]):
 
     async def run(self, stop: anyio.Event | None) -> None:
         """Work until cancelled, or until `stop` is set; then drain."""
-        async with background() as tasks:
-            handlers: anyio.CancelScope = await tasks.start(self._handle_all)
+        # Shielded: cancelling the worker lets handlers finish. `_drain` ends them.
+        handlers = anyio.CancelScope(shield=True)
+        async with background(lambda: self._handle_all(handlers)):
             try:
                 if stop is None:
                     await self._idle.wait()
@@ -56,14 +56,12 @@ class Worker(Generic[T]):
                 with anyio.CancelScope(shield=True):
                     await self._drain(handlers)
 
-    async def _handle_all(self, *, task_status: TaskStatus[anyio.CancelScope]) -> None:
-        # Shielded: cancelling the worker lets handlers finish. `_drain` ends them.
-        with anyio.CancelScope(shield=True) as scope:
+    async def _handle_all(self, scope: anyio.CancelScope) -> None:
+        with scope:
             try:
                 async with anyio.create_task_group() as tasks:
                     for _ in range(self._concurrency):
                         tasks.start_soon(self._handle_one_by_one)
-                    task_status.started(scope)
             finally:
                 self._idle.set()
 
