@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
-from anyio.abc import TaskGroup, TaskStatus
+from anyio.abc import TaskGroup
 
 
 @asynccontextmanager
@@ -40,18 +40,21 @@ async def shielded() -> AsyncGenerator[TaskGroup]:
     Whoever leaves a cancelled block has things to say over the connections: that an agent has left,
     a lock is free, a delivery goes back.
     """
-    over = anyio.Event()
+    ready, over = anyio.Event(), anyio.Event()
+    kept: list[TaskGroup] = []
 
-    async def keep(*, task_status: TaskStatus[TaskGroup]) -> None:
+    async def keep() -> None:
         with anyio.CancelScope(shield=True):
             async with anyio.create_task_group() as tasks:
-                task_status.started(tasks)
+                kept.append(tasks)
+                ready.set()
                 await over.wait()
                 tasks.cancel_scope.cancel()
 
-    async with background() as keeper:
-        tasks = await keeper.start(keep)
+    # Not `TaskGroup.start`: cancelled, it would wait for what is shielded from being cancelled.
+    async with background(keep):
         try:
-            yield tasks
+            await ready.wait()
+            yield kept[0]
         finally:
             over.set()

@@ -7,6 +7,8 @@ import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
+from bus.messages.codec import check_type
+
 from .correspondent import Correspondent
 from .inbox import Inbox
 from .presence import Presence
@@ -129,6 +131,8 @@ class Agent(Correspondent):
             prefetch: Most deliveries read ahead, from the first reading on: by default 100, or none
                 where several instances share the inbox, so that whoever is idle gets the next one.
         """
+        for body_type in body_types:
+            check_type(body_type)
         self._inbox.types.update({body_type.__name__: body_type for body_type in body_types})
         if prefetch is not None:
             self._inbox.prefetch = prefetch

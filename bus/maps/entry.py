@@ -8,6 +8,7 @@ import msgspec
 
 from bus import arguments
 from bus.errors import UndecodableMessage
+from bus.messages.codec import fault
 
 T = TypeVar("T")
 
@@ -129,10 +130,10 @@ class Records(Generic[T]):
         try:
             read = _decode_record(record)
             value = self._decode(read.value)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        except Exception as error:  # a type's `__post_init__` raises what it likes
             raise UndecodableMessage(
-                f"what stands under {ascii(key)[:80]} of map {self._map} cannot be read ({error}): "
-                "put it anew, or delete it"
+                f"what stands under {ascii(key)[:80]} of map {self._map} cannot be read "
+                f"({fault(error)}): put it anew, or delete it"
             ) from error
         return Entry(
             key=key,
@@ -143,18 +144,33 @@ class Records(Generic[T]):
             expires_at=read.expires_at,
         )
 
-    def check(self, encoded: bytes) -> None:
-        """Return only if `encoded` is JSON of a value that others can read.
+    def encode(self, value: object) -> bytes:
+        """JSON of a value, such that others can read it.
 
         Raises:
-            UndecodableMessage: it is of another type.
+            UndecodableMessage: it cannot be encoded, or is of another type.
         """
         try:
-            self._decode(msgspec.Raw(encoded))
-        except msgspec.MsgspecError as error:
+            encoded = msgspec.json.encode(value)
+        except (
+            TypeError,
+            ValueError,
+            OverflowError,
+            RecursionError,
+            msgspec.MsgspecError,
+        ) as error:
             raise UndecodableMessage(
-                f"a value for map {self._map} is not of its type ({error}): nothing was put"
+                f"a {value.__class__.__name__} for map {self._map} cannot be encoded as JSON "
+                f"({error}): put a msgspec.Struct, a dataclass, or plain lists, dicts, strings and "
+                "numbers"
             ) from error
+        try:
+            self._decode(msgspec.Raw(encoded))
+        except Exception as error:  # as above
+            raise UndecodableMessage(
+                f"a value for map {self._map} is not of its type ({fault(error)}): nothing was put"
+            ) from error
+        return encoded
 
     def entries(self, rows: Any) -> tuple[dict[str, Entry[T]], dict[str, str]]:
         """Decode a hash of records; what cannot be decoded comes apart, with the reason."""
@@ -181,7 +197,7 @@ class Records(Generic[T]):
             row = msgspec.convert(
                 {name.decode(): value.decode() for name, value in pairs}, _Row, strict=False
             )
-        except (msgspec.ValidationError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
             return None
         entry, error, by = None, None, row.by
         if row.kind == "put":

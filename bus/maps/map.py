@@ -112,15 +112,14 @@ class Map(Generic[T]):
 
         Raises:
             StaleVersion: another version stands.
-            UndecodableMessage: the value is not of the map's type; or, with `if_version`, what
-                stands is not an entry.
+            UndecodableMessage: the value cannot be encoded, or is not of the map's type; or, with
+                `if_version`, what stands is not an entry.
             MessageTooLarge: the value is larger than the bus carries.
             BusUnavailable: Redis could not be reached for as long as the bus is patient; the value
                 may have been put.
         """
-        encoded = msgspec.json.encode(value)
+        encoded = self._records.encode(value)
         self._bus.check_size(encoded)
-        self._records.check(encoded)
         seconds_or_none("ttl", ttl, least=0.001, most=1e9)
         wanted = _wanted(if_version)
         by = msgspec.json.encode(self._sender)

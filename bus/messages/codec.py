@@ -36,11 +36,19 @@ def decode_body(envelope: Envelope, body_type: type[T]) -> T:
     Raises:
         UndecodableMessage: the body is not of that type.
     """
+    decode = _decoder(cast("Hashable", body_type))
     try:
-        return cast("T", _decoder(cast("Hashable", body_type))(envelope.body))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        return cast("T", decode(envelope.body))
+    except Exception as error:  # a type's `__post_init__` raises what it likes
         name = getattr(body_type, "__name__", str(body_type))
         raise UndecodableMessage(
             f"the {ascii(envelope.type)[:80]} from {ascii(envelope.sender)[:80]} "
-            f"is not a {name}: {error}"
+            f"is not a {name}: {fault(error)}"
         ) from error
+
+
+def fault(error: Exception) -> str:
+    """What was wrong with what could not be decoded: msgspec's words, or another error's name."""
+    if isinstance(error, msgspec.MsgspecError):
+        return str(error)
+    return f"{error.__class__.__name__}: {error}"

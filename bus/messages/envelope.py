@@ -106,7 +106,7 @@ def unwrap(raw: bytes) -> Envelope:
     """
     try:
         envelope = _decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise UndecodableMessage(f"not an envelope: {error}") from error
     if envelope.version != VERSION:
         raise UndecodableMessage(

@@ -21,7 +21,7 @@ import anyio
 from anyio.abc import TaskGroup
 from coredis.connection import BaseConnection
 
-from bus.errors import BusError, NotDurable
+from bus.errors import BusError, BusUnavailable, NotDurable
 from bus.messages.envelope import new_id
 from bus.servers.link import Link
 from bus.servers.script import Argument, Script
@@ -146,8 +146,7 @@ class Lane:
             waiting.append(batch)
         place = batch.add(size, values)
         if not self._busy:
-            self._busy = True
-            self._tasks.start_soon(self._drain)
+            self._begin()
         await batch.done.wait()
         if batch.error is not None and not (
             isinstance(batch.error, NotDurable) and batch.reply and batch.reply[place] == FULL
@@ -162,6 +161,15 @@ class Lane:
             self._own.invalidate("done with it")
             self._own = None
 
+    def _begin(self) -> None:
+        try:
+            self._link.tasks  # noqa: B018 (raises where the bus is closed)
+            self._tasks.start_soon(self._drain)
+        except BaseException:
+            self._waiting.clear()  # nobody else is in it: they would have begun
+            raise
+        self._busy = True
+
     async def _drain(self) -> None:
         self._resting = False
         try:
@@ -169,6 +177,10 @@ class Lane:
                 await self._send(self._waiting.popleft())
         finally:
             self._busy = False
+            while self._waiting:  # only where this was cancelled: the bus is closing
+                left = self._waiting.popleft()
+                left.error = BusUnavailable("the bus is closed: the message was not put")
+                left.done.set()
             if self._resting:
                 self.rest()
 
@@ -192,7 +204,9 @@ class Lane:
         except BusError as error:
             batch.error = error
         except BaseException:
-            batch.error = BusError("the bus was closed while the message was on its way")
+            batch.error = BusUnavailable(
+                "the bus is closed, and was while the message was on its way: it may have been put"
+            )
             raise
         finally:
             self._on_its_way = None

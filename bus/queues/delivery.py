@@ -1,5 +1,7 @@
 """A delivery: one message in the hands of one consumer, to be settled once."""
 
+import asyncio
+import math
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -29,7 +31,8 @@ class Delivery(Generic[T]):
     the error and has the message delivered again later (or buried, after `max_deliveries`). Acks of
     blocks are flushed together in the background; `await ack()` waits until Redis has it. Where the
     consumer has a handler timeout, a block that takes longer is cancelled, and has failed. A block
-    that is cancelled from outside gives the message back at once. The block of a request is
+    that is cancelled from outside gives the message back at once; one that breaks off because what
+    it awaited was cancelled by somebody else has failed. The block of a request is
     cancelled when nobody waits for the reply any more, and then acknowledged.
 
     Attributes:
@@ -244,13 +247,16 @@ class Delivery(Generic[T]):
         if timed_out:
             exc = TimeoutError(f"not handled within {self._consumer.handler_timeout:g} s")
         given_up = self._leave_handling(None if timed_out else exc, traceback)
+        broken_off = not given_up and _breaks_off(exc)
+        if broken_off:
+            exc = _broken_off(exc)
         if self._settled:
-            if timed_out:
+            if timed_out or broken_off:
                 log.warning(
                     "a handler that had settled its message was cancelled", **self.facts, error=exc
                 )
             self._end(None if given_up else exc)
-            return timed_out or given_up
+            return timed_out or given_up or broken_off
         self._settled = "ack"
         if given_up:
             settlements.ack_later(self.entry_id)
@@ -326,3 +332,18 @@ class Delivery(Generic[T]):
         if self.processing is None:
             # Without the block there is no handler to tell of.
             self._consumer.telemetry.consumed(self._consumer.source, self._consumer.group)
+
+
+def _breaks_off(error: BaseException | None) -> bool:
+    """Whether a block raises a cancellation that nobody told it: that of a task it awaited."""
+    if not isinstance(error, asyncio.CancelledError):
+        return False  # trio's cannot come from anywhere else
+    task = asyncio.current_task()
+    told = task is not None and task.cancelling() > 0
+    return not told and anyio.current_effective_deadline() != -math.inf
+
+
+def _broken_off(cause: BaseException | None) -> RuntimeError:
+    error = RuntimeError("the handler broke off: what it awaited was cancelled by somebody else")
+    error.__cause__ = cause
+    return error

@@ -20,7 +20,7 @@ from .membership import Start
 from .rules import Rules
 from .schedule import Schedule
 from .upkeep import Upkeep
-from .worker import Handler, Worker, check_work
+from .worker import Handler, Worker, check_async, check_work
 
 if TYPE_CHECKING:
     from bus.bus import Bus
@@ -225,9 +225,13 @@ class Queue(Upkeep, Generic[T]):
             drain: Seconds.
             prefetch: Most deliveries read ahead; by default as many as there are handlers.
 
+        Raises:
+            TypeError: `handler` is not an async function.
+
         For the rest, and errors, see `consume`.
         """
         check_work(handler, concurrency, drain)
+        check_async(handler)
         async with self.consume(
             group,
             prefetch=concurrency if prefetch is None else prefetch,

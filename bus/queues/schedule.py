@@ -33,6 +33,10 @@ _SCHEDULE: Final = Script("queues/schedule")
 _FIRE: Final = Script("queues/fire", "queues/entries")
 
 
+#: What reading a foreign hand's bytes raises.
+_GARBLED: Final = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError, TypeError)
+
+
 class Schedule(msgspec.Struct, frozen=True):
     """A message that is put again and again.
 
@@ -84,9 +88,10 @@ def next_slot(cron: str, tz: str, after: float) -> float | None:
     Raises:
         InvalidSchedule: the expression or the time zone is not one.
     """
+    zone = _zone(tz)
     try:
-        found = next(CronSim(cron, datetime.fromtimestamp(after, _zone(tz))), None)
-    except (CronSimError, OverflowError) as error:
+        found = next(CronSim(cron, datetime.fromtimestamp(after, zone)), None)
+    except (CronSimError, ValueError, OverflowError, KeyError, IndexError) as error:
         raise InvalidSchedule(
             f"{cron!a} is not a cron expression ({error}): write minute, hour, day of the month, "
             "month and day of the week, such as '0 9 * * 1-5'"
@@ -155,7 +160,7 @@ async def kept(link: Link, keys: QueueKeys) -> list[Schedule]:
         try:
             stored = _read(value)
             body = msgspec.msgpack.decode(stored.body)
-        except msgspec.MsgspecError as error:
+        except _GARBLED as error:
             log.warning("a schedule is garbled", stream=keys.stream, schedule=name, error=error)
             continue
         due = await link.retrying(lambda name=name: link.call("ZSCORE", keys.scheduled, name))  # type: ignore[misc]
@@ -184,7 +189,7 @@ async def fire(link: Link, keys: QueueKeys, due: "DueSchedule", to: Destination)
     try:
         stored = _read(due.value)
         following = next_slot(stored.cron, stored.tz, due.now)
-    except (msgspec.MsgspecError, InvalidSchedule) as error:
+    except (*_GARBLED, InvalidSchedule) as error:
         log.error(
             "a schedule that is garbled was dropped", queue=to.name, schedule=due.name, error=error
         )

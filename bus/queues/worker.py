@@ -1,10 +1,13 @@
 """A worker: handles a consumer's deliveries, several at a time, and drains when it is to end."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
+from inspect import CO_ITERABLE_COROUTINE, isawaitable, iscoroutinefunction, unwrap
+from types import CoroutineType
 from typing import Any, Final, Generic, TypeVar
 
 import anyio
-from anyio.abc import TaskStatus
+from anyio.abc import TaskGroup
 
 from bus.arguments import seconds, shown, whole
 from bus.scope import background
@@ -26,6 +29,33 @@ def check_work(handler: Any, concurrency: int, drain: float) -> None:
         raise TypeError(f"handler is {shown(handler)}: it must be a function")
 
 
+def check_async(handler: Any) -> None:
+    """Raise `TypeError` where `handler` is known to return nothing that can be awaited.
+
+    What only shows when it is called (a lambda, an object with a `__call__`) is let through.
+    """
+    while isinstance(handler, partial):
+        handler = handler.func
+    function = unwrap(handler)
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    if code is None or code.co_name == "<lambda>" or iscoroutinefunction(function):
+        return
+    if not code.co_flags & CO_ITERABLE_COROUTINE:
+        raise not_async(handler)
+
+
+def not_async(handler: Any) -> TypeError:
+    """The error to raise where a handler is not an async function."""
+    return TypeError(
+        f"handler is {shown(handler)}: it must be an async function (async def), or return what "
+        "can be awaited; functions that are not are for the blocking API (bus.blocking)"
+    )
+
+
+class _NotAwaitable(BaseException):
+    """Not an error of the message, which goes back as where the worker is interrupted."""
+
+
 class Worker(Generic[T]):
     """Runs `handler` for the deliveries of `consumer`. See `Queue.work`.
 
@@ -42,11 +72,13 @@ class Worker(Generic[T]):
         self._concurrency = concurrency
         self._drain_time = drain
         self._idle: Final = anyio.Event()
+        self._fault: TypeError | None = None
 
     async def run(self, stop: anyio.Event | None) -> None:
         """Work until cancelled, or until `stop` is set; then drain."""
-        async with background() as tasks:
-            handlers: anyio.CancelScope = await tasks.start(self._handle_all)
+        # Shielded: cancelling the worker lets handlers finish. `_drain` ends them.
+        handlers = anyio.CancelScope(shield=True)
+        async with background(lambda: self._handle_all(handlers)):
             try:
                 if stop is None:
                     await self._idle.wait()
@@ -56,21 +88,28 @@ class Worker(Generic[T]):
                 with anyio.CancelScope(shield=True):
                     await self._drain(handlers)
 
-    async def _handle_all(self, *, task_status: TaskStatus[anyio.CancelScope]) -> None:
-        # Shielded: cancelling the worker lets handlers finish. `_drain` ends them.
-        with anyio.CancelScope(shield=True) as scope:
+    async def _handle_all(self, scope: anyio.CancelScope) -> None:
+        with scope:
             try:
                 async with anyio.create_task_group() as tasks:
                     for _ in range(self._concurrency):
-                        tasks.start_soon(self._handle_one_by_one)
-                    task_status.started(scope)
+                        tasks.start_soon(self._handle_one_by_one, tasks)
+                if self._fault is not None:
+                    raise self._fault
             finally:
                 self._idle.set()
 
-    async def _handle_one_by_one(self) -> None:
-        async for delivery in self._consumer:
-            async with delivery:
-                await self._handler(delivery)
+    async def _handle_one_by_one(self, handlers: TaskGroup) -> None:
+        try:
+            async for delivery in self._consumer:
+                async with delivery:
+                    outcome: Any = self._handler(delivery)
+                    if type(outcome) is not CoroutineType and not isawaitable(outcome):
+                        raise _NotAwaitable
+                    await outcome
+        except _NotAwaitable:
+            self._fault = not_async(self._handler)
+            handlers.cancel_scope.cancel()
 
     async def _drain(self, handlers: anyio.CancelScope) -> None:
         # The tasks that beat and settle may have been cancelled with us.

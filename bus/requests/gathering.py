@@ -11,6 +11,7 @@ import msgspec
 
 from bus.agents.inbox import INBOXES, inbox_of
 from bus.errors import BusError
+from bus.messages.codec import check_type
 from bus.messages.envelope import Envelope
 
 from .handling import give_up
@@ -164,6 +165,7 @@ async def gathering(
 
     The bus's mailbox is open.
     """
+    check_type(reply_type)
     answers: Gathering[R] = Gathering(agents, reply_type, deadline)
     asked: dict[str, str] = {}
     limiter = anyio.CapacityLimiter(100)

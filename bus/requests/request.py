@@ -14,7 +14,7 @@ import msgspec
 
 from bus.arguments import seconds_or_none
 from bus.errors import RequestFailed, RequestTimeout
-from bus.messages.codec import decode_body
+from bus.messages.codec import check_type, decode_body
 from bus.messages.envelope import Envelope
 
 from .handling import give_up, inherited_deadline
@@ -80,6 +80,7 @@ async def request(
         RequestFailed: the other side answered with an error.
         UndecodableMessage: the reply is not a `reply_type`.
     """
+    check_type(reply_type)
     deadline = deadline_in(timeout, inherit=inherit)
     left = max(0.0, deadline - time.time())
     arrived = anyio.Event()

@@ -1,7 +1,7 @@
 """All subscriptions of a bus, on one connection that is made again when it breaks."""
 
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final, Literal, Protocol, overload
 
@@ -224,10 +224,10 @@ class Subscriber:
             return
         if kind in {b"message", b"smessage"}:
             for sink in channel.sinks:
-                sink.deliver(push[2])
+                _hand_over(sink.deliver, push[2])
         elif kind == b"pmessage":
             for sink in channel.sinks:
-                sink.deliver_from(push[2], push[3])
+                _hand_over(sink.deliver_from, push[2], push[3])
         elif kind == b"sunsubscribe":
             # Its slot went elsewhere.
             channel.unconfirm()
@@ -266,3 +266,11 @@ class Subscriber:
             except RedisError as error:
                 # The connection broke under us: `run` notices, and subscribes anew.
                 log.debug("a subscription was not sent", command=command.decode(), error=error)
+
+
+def _hand_over(take: Callable[..., None], *message: bytes) -> None:
+    """Give a sink a message. What it raises is its own affair: others listen here as well."""
+    try:
+        take(*message)
+    except Exception as error:
+        log.error("a message was lost on who listens", error=error, exc_info=error)
