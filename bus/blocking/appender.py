@@ -126,7 +126,7 @@ class Appender:
                 self._carry(lane, batch)
             while not batch.finished:
                 woken = batch.woken.wait(LOOK_EVERY)
-                if not batch.finished and (woken or not lane.sending.locked()):
+                if (woken or not lane.sending.locked()) and not batch.finished:
                     self._carry(lane, batch)
         except BaseException:
             batch.woken.set()

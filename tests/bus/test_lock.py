@@ -173,7 +173,7 @@ async def test_a_lock_survives_broken_connections(bus: Bus) -> None:
             await bus.link.retrying(lambda: bus.link.call("CLIENT", "KILL", "TYPE", "NORMAL"))
             before = lease.remaining
             await eventually(lambda before=before: lease.remaining != before)  # type: ignore[misc]
-    assert lease.remaining > 0
+        assert lease.remaining > 0
 
 
 async def test_a_lock_that_a_foreign_hand_wrote_is_not_held_for_ever(bus: Bus) -> None:
@@ -234,6 +234,37 @@ async def test_extending_makes_a_lease_last_through_a_busy_loop(bus: Bus) -> Non
         async with bus.lock("beat", ttl=5) as lease:
             await bus.link.call("DEL", bus.keys.lock("beat"))
             await lease.extend()
+
+
+async def test_a_lease_whose_block_has_ended_says_so(bus: Bus) -> None:
+    async with bus.lock("beat", ttl=60) as lease:
+        lease.check()
+        assert lease.remaining > 50
+    assert lease.remaining == 0
+    given_up = "lock beat .fence .* was given up: its block has ended"
+    with pytest.raises(LockLost, match=given_up):
+        lease.check()
+    async with bus.lock("beat", ttl=60) as next_one:
+        with pytest.raises(LockLost, match=given_up):
+            await lease.extend()
+        next_one.check()
+    with pytest.raises(KeyError):
+        async with bus.semaphore("gpu", permits=2) as permit:
+            raise KeyError
+    with pytest.raises(LockLost, match="given up"):
+        permit.check()
+    run = await bus.once_per("job", 3600).claim()
+    assert run is not None
+    run.lease.check()  # claimed, and to be entered
+    async with run as lease:
+        lease.check()
+    with pytest.raises(LockLost, match="given up"):
+        lease.check()
+    with pytest.raises(LockLost, match="could not be renewed"):
+        async with bus.lock("beat", ttl=0.2) as lost:
+            time.sleep(0.3)  # noqa: ASYNC251 (the event loop is blocked)
+    with pytest.raises(LockLost, match="could not be renewed"):
+        lost.check()  # that is what became of it
 
 
 async def test_who_blocks_the_loop_past_the_ttl_is_told(bus: Bus) -> None:
