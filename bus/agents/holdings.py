@@ -21,7 +21,7 @@ import anyio
 import msgspec
 
 from bus.acl import mark_of
-from bus.errors import LockLost, ServerRefused
+from bus.errors import BusError, LockLost, ServerRefused
 from bus.messages.envelope import new_id
 from bus.servers.script import Argument, Script
 from bus.telemetry.journal import Journal
@@ -123,6 +123,7 @@ class Holdings:
                 await self.note_all()
             except BaseException:
                 self._members -= 1
+                await self._forget()
                 raise
             self._bus.pump.add(self._beat)
 
@@ -134,6 +135,18 @@ class Holdings:
             self._dropped.clear()
             key = self._bus.keys.holdings(self.estate)
             await self._bus.link.retrying(lambda: self._bus.link.call("DEL", key))
+
+    async def _forget(self) -> None:
+        """Take back what was noted for an agent that did not join: nobody would settle it."""
+        key = self._bus.keys.holdings(self.estate)
+        with anyio.CancelScope(shield=True), anyio.move_on_after(self._bus.link.reply_timeout):
+            try:
+                if not self._members:
+                    await self._bus.link.retrying(lambda: self._bus.link.call("DEL", key))
+                if self._members:  # another joined meanwhile
+                    await self.note_all()
+            except BusError as error:
+                log.debug("holdings are left behind, for a day at most", error=error)
 
     async def note_all(self) -> None:
         """Note all that is held: at the start, now and then, and where Redis lost it."""

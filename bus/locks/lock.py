@@ -74,6 +74,9 @@ _RELEASE: Final = gives_up(Script("locks/release", *LINE), _is_release)
 #: Seconds for which a waiter keeps its place in line without a sign of life.
 WAITER_TTL: Final = 3.0
 
+#: The highest fence to exceed: the scripts count up to 2**53, and have to go on from there.
+_MOST_ABOVE: Final = 2**52
+
 #: How many may share: nobody, or everybody.
 EXCLUSIVE: Final = 0
 ANY_NUMBER: Final = -1
@@ -140,7 +143,7 @@ class Lock:
         self._ttl = check_ttl(ttl)
         self._wait = seconds_or_none("wait", wait)
         self._replicated = whole("replicated", replicated, most=1000)
-        self._above = whole("above", above)
+        self._above = whole("above", above, most=_MOST_ABOVE)
         self._limit = ANY_NUMBER if shared else EXCLUSIVE
         self._base = bus.keys.lock(name)
         self._note = ""

@@ -9,6 +9,8 @@ import msgspec
 from bus import arguments
 from bus.errors import UndecodableMessage
 
+from .faithful import unfaithful
+
 T = TypeVar("T")
 
 ChangeKind = Literal["put", "deleted", "expired"]
@@ -105,6 +107,9 @@ class _Row(msgspec.Struct):
     record: str
 
 
+#: Types that say no more of a value than its JSON does.
+_UNTYPED: Final[tuple[Any, ...]] = (Any, object, dict, list, tuple)
+
 _decode_record = msgspec.json.Decoder(_Record).decode
 
 
@@ -118,6 +123,7 @@ class Records(Generic[T]):
 
     def __init__(self, map: str, value_type: Any) -> None:
         self._map = map
+        self._typed = all(value_type is not kind for kind in _UNTYPED)
         self._decode: Callable[[msgspec.Raw], T] = msgspec.json.Decoder(value_type).decode
 
     def entry(self, key: str, record: bytes | str) -> Entry[T]:
@@ -143,12 +149,16 @@ class Records(Generic[T]):
             expires_at=read.expires_at,
         )
 
-    def check(self, encoded: bytes) -> None:
-        """Return only if `encoded` is JSON of a value that others can read.
+    def check(self, value: T, encoded: bytes) -> None:
+        """Return only if `encoded`, the value as JSON, is such that others read what it is.
 
         Raises:
-            UndecodableMessage: it is of another type.
+            UndecodableMessage: it is of another type, or has something that JSON cannot carry.
         """
+        if why := unfaithful(value, encoded, typed=self._typed):
+            raise UndecodableMessage(
+                f"a value for map {self._map} cannot be kept as it is ({why}): nothing was put"
+            )
         try:
             self._decode(msgspec.Raw(encoded))
         except msgspec.MsgspecError as error:

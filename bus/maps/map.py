@@ -120,7 +120,7 @@ class Map(Generic[T]):
         """
         encoded = msgspec.json.encode(value)
         self._bus.check_size(encoded)
-        self._records.check(encoded)
+        self._records.check(value, encoded)
         seconds_or_none("ttl", ttl, least=0.001, most=1e9)
         wanted = _wanted(if_version)
         by = msgspec.json.encode(self._sender)

@@ -157,6 +157,14 @@ async def test_a_fence_is_above_what_the_holder_has_seen(bus: Bus) -> None:
         assert lease.fence == seen + 1
     async with bus.lock("job", ttl=5) as lease:
         assert lease.fence == seen + 2
+    # From there on the fences could not grow, for anybody.
+    for too_high in (2**53 - 1, 2**53 - 2, 2**52 + 1):
+        with pytest.raises(ValueError, match=f"above is {too_high}: it must be from 0 to {2**52}"):
+            bus.lock("job", above=too_high)
+    async with bus.lock("high", above=2**52) as lease:
+        assert lease.fence == 2**52 + 1
+    async with bus.lock("high") as lease:
+        assert lease.fence == 2**52 + 2
 
 
 async def test_a_cancelled_waiter_leaves_the_line(bus: Bus) -> None:
