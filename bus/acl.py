@@ -18,7 +18,10 @@ What Redis cannot express, so that signatures (`signing`) or trust have to stand
   from them, or write a false record (the presence key itself it cannot write). A record, also its
   own, may name another's estate: when it expires, what that one holds (`agents/holdings.py`) is
   given up early. It is told by no more than its next renewal, so the fences of its locks are what
-  protects; estates are named in those records, and so not secret.
+  protects; estates are named in those records, and so not secret. What a user notes as held itself
+  is given up by others, who may do more than it: they do so only where the note is one that it
+  could have made, on the keys of a lock, a job or a consumer, for a token with its own mark
+  (`agents/giveup.py`).
 - The counters beside others' inboxes, and the write log's epoch, may be changed by whoever appends;
   a changed epoch has what waits in the log applied again.
 - A channel may be published to under any sender's name.

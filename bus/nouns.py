@@ -188,6 +188,7 @@ class Nouns(Sealing):
         ttl: float | None = None,
         takeover: bool = False,
         shared: bool = False,
+        inbox: bool = True,
         stall_after: float | None = None,
         state: msgspec.Struct | type[msgspec.Struct] | None = None,
     ) -> AbstractAsyncContextManager[Agent]:
@@ -205,6 +206,8 @@ class Nouns(Sealing):
                 by their next heartbeat, within a third of their TTL, or when they set their state.
             shared: Whether several instances may be this agent together: each is shown by itself,
                 with a state of its own, and they share one inbox. All have to say so.
+            inbox: Whether it reads what others send it. One that does not is left out by
+                `Agent.send_any`, `send_all` and `gather`.
             stall_after: Seconds without `Agent.progress` after which it is shown as stalled.
             state: Type of the fields of its own in its state (a Struct), or their first values.
 
@@ -223,6 +226,7 @@ class Nouns(Sealing):
             ttl=self._whole.ttl if ttl is None else ttl,
             takeover=takeover,
             shared=shared,
+            inbox=inbox,
             stall_after=stall_after,
             state=state,
         )

@@ -7,6 +7,8 @@ import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
+from bus.arguments import shown
+from bus.errors import BusError, PresenceLost
 from bus.messages.codec import check_type
 
 from .correspondent import Correspondent
@@ -69,6 +71,18 @@ class Agent(Correspondent):
     def __repr__(self) -> str:
         return f"<Agent {self.id} {self.instance}>"
 
+    def check_here(self) -> None:
+        """Return only if the agent's block has not ended.
+
+        Raises:
+            PresenceLost: it has.
+        """
+        if self.leaving:
+            raise PresenceLost(
+                f"agent {self.id} has left: its block (`async with bus.join({self.id!r})`) has "
+                "ended, so it says and sends nothing any more; join again"
+            )
+
     # saying of itself
 
     async def set_state(
@@ -88,7 +102,7 @@ class Agent(Correspondent):
 
         Raises:
             ValueError: a value is not one of those, or not of its field's type.
-            PresenceLost: another instance has taken this one's place.
+            PresenceLost: another instance has taken this one's place, or its block has ended.
             BusUnavailable: Redis could not be reached.
         """
         if status is not None:
@@ -105,9 +119,10 @@ class Agent(Correspondent):
             note: What was done, in words; None leaves the last one.
 
         Raises:
-            PresenceLost: another instance has taken this one's place.
+            PresenceLost: another instance has taken this one's place, or its block has ended.
             BusUnavailable: Redis could not be reached.
         """
+        self.check_here()
         self.progress_marks.mark(note)
         self.bus.roll.watch(self)
         if self.progress_marks.due:
@@ -116,6 +131,7 @@ class Agent(Correspondent):
     async def say(self, change: Callable[[AgentState], AgentState]) -> None:
         """Change the state, one change at a time. Raises as `set_state` does."""
         async with self._state_lock:
+            self.check_here()
             state = change(self.state)
             await self.bus.registry.change_state(self.presence, self.state, state)
             self.state = state
@@ -130,7 +146,21 @@ class Agent(Correspondent):
                 as plain data.
             prefetch: Most deliveries read ahead, from the first reading on: by default 100, or none
                 where several instances share the inbox, so that whoever is idle gets the next one.
+
+        Raises:
+            BusError: it joined with `inbox=False`.
+            PresenceLost: its block has ended.
+            TypeError: a type is none.
         """
+        self.check_here()
+        if not self.presence.inbox:
+            raise BusError(f"agent {self.id} joined with inbox=False: others send it nothing")
+        for body_type in body_types:
+            if isinstance(body_type, str) or not hasattr(body_type, "__name__"):
+                raise TypeError(
+                    f"{shown(body_type)} is no type of bodies: give the type itself, such as "
+                    "agent.inbox(Review)"
+                )
         for body_type in body_types:
             check_type(body_type)
         self._inbox.types.update({body_type.__name__: body_type for body_type in body_types})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import msgspec
 
-from bus.arguments import seconds, seconds_or_none
+from bus.arguments import instance, seconds, seconds_or_none
 from bus.errors import BusError, PresenceLost, ServerFull
 from bus.keys import check_name, check_names
 from bus.messages.envelope import new_id
@@ -39,6 +39,7 @@ async def joined(
     ttl: float,
     takeover: bool,
     shared: bool,
+    inbox: bool,
     stall_after: float | None,
     state: msgspec.Struct | type[msgspec.Struct] | None,
 ) -> AsyncGenerator[Agent]:
@@ -51,6 +52,7 @@ async def joined(
         role=None if role is None else check_name("role", role),
         capabilities=tuple(check_names("capability", capabilities)),
         shared=shared,
+        inbox=instance("inbox", inbox, bool),
         host=socket.gethostname(),
         pid=os.getpid(),
         since=time.time(),

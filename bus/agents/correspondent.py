@@ -55,10 +55,13 @@ class Correspondent:
 
         Raises:
             InvalidName: `to` cannot be an agent's id.
+            NobodyPresent: `to` is known as one that takes no messages (`inbox=False`).
+            PresenceLost: this agent's block has ended.
             BusUnavailable: Redis could not be reached; the message may have been put.
             MessageTooLarge: the encoded message is larger than the bus carries.
         """
-        return await self._inbox_of(to).put(body)
+        inbox = await self._inbox_of(to)
+        return await inbox.put(body)
 
     async def send_any(
         self, body: object, *, role: str | None = None, capabilities: Iterable[str] = ()
@@ -138,10 +141,12 @@ class Correspondent:
             UndecodableMessage: the reply is not a `reply_type`.
             ValueError: there is no timeout, and no deadline to inherit.
             InvalidName: `to` cannot be an agent's id.
+            NobodyPresent: `to` is known as one that takes no messages (`inbox=False`).
+            PresenceLost: this agent's block has ended.
         """
         return await request(
             self.bus,
-            self._inbox_of(to),
+            await self._inbox_of(to),
             body,
             reply_type,
             sender=self.id,
@@ -223,17 +228,27 @@ class Correspondent:
         return answers()
 
     async def _others(self, role: str | None, capabilities: Iterable[str]) -> list[str]:
+        self.check_here()
         wanted = check_names("capability", capabilities)
         found = await self.bus.registry.find(role=role, capabilities=wanted)
-        agents = sorted({presence.agent for presence in found} - {self.id})
+        agents = sorted({presence.agent for presence in found if presence.inbox} - {self.id})
         if not agents:
             having = [f"role {role}"] if role else []
             having += [f"capability {name}" for name in wanted]
             raise NobodyPresent(
-                f"no other agent is present{' with ' if having else ''}{', '.join(having)}: start "
-                "one (`argentbus agents` lists who is here)"
+                f"no other agent that takes messages is present{' with ' if having else ''}"
+                f"{', '.join(having)}: start one (`argentbus agents` lists who is here)"
             )
         return agents
 
-    def _inbox_of(self, agent: str) -> Queue[Any]:
-        return inbox_of(self.bus, check_name("agent", agent), {}, sender=self.id)
+    async def _inbox_of(self, agent: str) -> Queue[Any]:
+        self.check_here()
+        inbox = inbox_of(self.bus, check_name("agent", agent), {}, sender=self.id)
+        if not await self.bus.registry.takes_messages(agent):
+            raise NobodyPresent(
+                f"agent {agent} takes no messages (it joined with inbox=False): nothing was sent"
+            )
+        return inbox
+
+    def check_here(self) -> None:
+        """Raise `PresenceLost` where it may no longer speak under its id."""

@@ -3,9 +3,10 @@
 A lock or a consumer's deliveries would be free only when their own TTL has run out, which may be
 long after the agent was declared dead. So a process that has joined as an agent notes each of them
 in Redis before it holds it, under the name of its *estate*, together with the script that gives it
-up; its presence records name the estate. Whoever turns one of those records into an `expired` event
-has the estate settled as well (`Reaper`). What is given up is named by a token that nobody else
-has, so settling an estate twice, or with items that were released long ago, has no effect.
+up (`giveup` says which may); its presence records name the estate. Whoever turns one of those
+records into an `expired` event has the estate settled as well (`Reaper`). What is given up is named
+by a token that nobody else has, so settling an estate twice, or with items that were released long
+ago, has no effect.
 
 A process that was only frozen, and wakes to find itself declared dead, takes everything it held for
 lost, whether or not it has been given up by then, and goes on under a new estate. While it was
@@ -20,11 +21,12 @@ import anyio
 import msgspec
 
 from bus.acl import mark_of
-from bus.errors import LockLost, ServerRefused
+from bus.errors import BusError, LockLost, ServerRefused
 from bus.messages.envelope import new_id
 from bus.servers.script import Argument, Script
 from bus.telemetry.journal import Journal
 
+from .giveup import LAPSE, GiveUp, allowed
 from .heartbeat import Beat
 
 if TYPE_CHECKING:
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
 log = Journal("argentbus.presence")
 
 _HOLD: Final = Script("agents/hold")
-_LAPSE: Final = Script("agents/lapse")
 
 #: Seconds for which a process's holdings are kept without a word from it, and between its words.
 KEEP: Final = 86_400
@@ -41,25 +42,6 @@ _REFRESH: Final = 3600.0
 
 #: Items in one call (Lua's `unpack` is not used, but a call should stay short).
 _ITEMS_PER_CALL: Final = 500
-
-_scripts: dict[str, Script] = {}
-
-
-def gives_up(script: Script) -> Script:
-    """Declare that `script` may be run on behalf of the dead."""
-    _scripts[script.name] = script
-    return script
-
-
-gives_up(_LAPSE)
-
-
-class GiveUp(msgspec.Struct, array_like=True, frozen=True):
-    """A call that gives something up. Repeating it, and running it in vain, must be harmless."""
-
-    script: str
-    keys: list[str]
-    args: list[str | int]
 
 
 class Holding:
@@ -100,7 +82,8 @@ class Holdings:
         Args:
             name: Its token, which nobody else has; it begins with the id of the bus instance.
             what: In words.
-            script: Gives it up. One that was declared with `gives_up`.
+            script: Gives it up. One that was declared with `giveup.gives_up`, with such keys and
+                arguments.
 
         Raises:
             BusUnavailable: Redis could not be reached.
@@ -111,7 +94,7 @@ class Holdings:
 
     async def add_consumer(self, name: str, consumers: str) -> None:
         """Note that `name` is a consumer, whose heartbeat is in the zset `consumers`."""
-        give_up = GiveUp(_LAPSE.name, [consumers], [name])
+        give_up = GiveUp(LAPSE.name, [consumers], [name])
         await self._add(name, Holding(f"consumer {name}", give_up, revives=True))
 
     async def _add(self, name: str, holding: Holding) -> None:
@@ -140,6 +123,7 @@ class Holdings:
                 await self.note_all()
             except BaseException:
                 self._members -= 1
+                await self._forget()
                 raise
             self._bus.pump.add(self._beat)
 
@@ -151,6 +135,18 @@ class Holdings:
             self._dropped.clear()
             key = self._bus.keys.holdings(self.estate)
             await self._bus.link.retrying(lambda: self._bus.link.call("DEL", key))
+
+    async def _forget(self) -> None:
+        """Take back what was noted for an agent that did not join: nobody would settle it."""
+        key = self._bus.keys.holdings(self.estate)
+        with anyio.CancelScope(shield=True), anyio.move_on_after(self._bus.link.reply_timeout):
+            try:
+                if not self._members:
+                    await self._bus.link.retrying(lambda: self._bus.link.call("DEL", key))
+                if self._members:  # another joined meanwhile
+                    await self.note_all()
+            except BusError as error:
+                log.debug("holdings are left behind, for a day at most", error=error)
 
     async def note_all(self) -> None:
         """Note all that is held: at the start, now and then, and where Redis lost it."""
@@ -202,7 +198,7 @@ async def settle(bus: "Bus", estate: str) -> list[str]:
 
     async def give_up(name: bytes, raw: bytes) -> None:
         async with limiter:
-            if await _give_up(bus, raw):
+            if await _give_up(bus, estate, raw):
                 settled.append(name.decode(errors="replace"))
 
     async with anyio.create_task_group() as tasks:
@@ -213,20 +209,22 @@ async def settle(bus: "Bus", estate: str) -> list[str]:
     return settled
 
 
-async def _give_up(bus: "Bus", raw: bytes) -> bool:
+async def _give_up(bus: "Bus", estate: str, raw: bytes) -> bool:
     try:
         call = msgspec.json.decode(raw, type=GiveUp)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         log.warning("a holding cannot be read, and is passed over", error=error)
         return False
-    ours = bool(call.keys) and all(key.startswith(f"{bus.namespace}:") for key in call.keys)
-    if call.script not in _scripts or not ours:
+    script = allowed(bus.keys, estate, call)
+    if script is None:
         log.warning(
-            "a holding names a script that gives nothing up: passed over", script=call.script[:60]
+            "a holding is none that its process could have had: passed over",
+            script=call.script[:60],
+            estate=estate,
         )
         return False
     try:
-        await bus.link.run(_scripts[call.script], call.keys, call.args)
+        await bus.link.run(script, call.keys, call.args)
     except ServerRefused as error:
         log.warning("a holding could not be given up", script=call.script, error=error)
         return False

@@ -25,6 +25,7 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True):
         shared: Whether other instances of the same agent may be present beside it.
         since: When it joined, in seconds since the epoch.
         ttl: Seconds without a heartbeat after which it counts as gone.
+        inbox: Whether it reads what others send it.
         stall_after: Seconds without progress after which it counts as stalled, or None.
         estate: Names what its process holds, to be given up when it is declared dead.
         host, pid: Where it runs: the machine's name, and the process's id.
@@ -37,6 +38,7 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True):
     role: str | None = None
     capabilities: tuple[str, ...] = ()
     shared: bool = False
+    inbox: bool = True
     host: str = ""
     pid: int = 0
     since: float = 0.0

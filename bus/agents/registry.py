@@ -90,6 +90,7 @@ class Registry:
         self._keys = bus.keys
         self._records = f"{bus.keys.presence_index}:records"
         self.refused = 0
+        self._without_inbox: set[str] = set()
 
     # being present
 
@@ -246,7 +247,27 @@ class Registry:
         presence = read_presence(raw)
         if presence is None:
             self.refused += 1
+        elif presence.inbox:
+            self._without_inbox.discard(presence.agent)
+        else:
+            self._without_inbox.add(presence.agent)
         return presence
+
+    async def takes_messages(self, agent: str, *, ask: bool = False) -> bool:
+        """Whether the agent reads what it is sent, as far as is known.
+
+        Args:
+            ask: Ask Redis also where this process has heard nothing of it.
+        """
+        if not ask and agent not in self._without_inbox:
+            return True
+        raw = await self._bus.link.retrying(
+            lambda: self._bus.link.call("GET", self._keys.presence(agent))
+        )
+        presence = None if raw is None else self._read(raw)
+        if presence is None:
+            self._without_inbox.discard(agent)
+        return presence is None or presence.inbox
 
     async def states(self, agents: Sequence[str]) -> dict[str, AgentState]:
         """The states of members (see `Snapshot`); those that have none are left out."""

@@ -6,6 +6,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from bus.arguments import shown
 from bus.errors import UndecodableMessage
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -72,9 +73,9 @@ class AgentState(msgspec.Struct, frozen=True, kw_only=True):
         """
         fields = dict(self.fields)
         own: dict[str, Any] = {"last_activity": time.time()}
-        for name in ("valence", "arousal"):
-            if not isinstance(changes.get(name), int | float | None):
-                raise ValueError(f"{name} is {changes[name]!r}: it is a number")  # noqa: TRY004
+        for name, kind, what in _KINDS:
+            if not isinstance(changes.get(name), kind):
+                raise ValueError(f"{name} is {shown(changes[name])}: it is {what}")  # noqa: TRY004
         for given, value in changes.items():
             name = _storable(given)
             if name in _SETTABLE:
@@ -83,6 +84,8 @@ class AgentState(msgspec.Struct, frozen=True, kw_only=True):
             known = value if own_type is None else checked(own_type, name, value)
             if known is None:
                 fields.pop(name, None)
+            elif isinstance(known, float) and not math.isfinite(known):
+                raise ValueError(f"{name} is {known}: a number has to be finite")
             else:
                 fields[name] = _storable(to_text(known))
         state = msgspec.structs.replace(self, **own, fields=fields)
@@ -130,6 +133,14 @@ _SETTABLE: Final = (
     "session_key",
     "last_activity",
 )
+
+#: Of what types they are, and what those are called.
+_KINDS: Final = (
+    *((name, str | None, "text (a str)") for name in ("activity", "mood", "session_key")),
+    ("valence", int | float | None, "a number from -2 to 2"),
+    ("arousal", int | float | None, "a number from 0 to 1"),
+)
+
 _MARKS: Final = ("progress", "progress_at", "stalled_since")
 
 

@@ -3,13 +3,15 @@
 The first thread that comes to a lane carries what others bring while the call before is under way;
 nobody else runs for it. Messages are numbered like those of the async appender, by the same
 scripts: a call that is repeated over a broken connection neither loses a message nor doubles one.
-So where the thread that carries is interrupted, another one of the batch repeats its call.
+So where the thread that carries is interrupted, another one of the batch repeats its call; and
+where it was interrupted before it carried anything, whoever waits takes its place within
+`LOOK_EVERY`.
 """
 
 import threading
 from collections import OrderedDict
 from itertools import count
-from typing import Any
+from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from bus.errors import BusError
@@ -18,6 +20,9 @@ from bus.queues.appender import MOST_LANES, Batch, Form, append_form, appended, 
 from bus.servers.script import Argument
 
 from .direct import Direct
+
+#: Seconds after which whoever waits for a batch looks whether anybody carries at all.
+LOOK_EVERY: Final = 0.1
 
 
 class _Batch(Batch):
@@ -29,13 +34,27 @@ class _Batch(Batch):
         woken: Set then, and when nobody carries it any more.
     """
 
-    __slots__ = ("finished", "number", "woken")
+    __slots__ = ("finished", "number", "width", "woken")
 
     def __init__(self, form: Form) -> None:
         super().__init__(form)
         self.number: int | None = None
         self.finished = False
         self.woken = threading.Event()
+        self.width = 1
+
+    def add(self, size: int, values: tuple[Argument, ...]) -> int:
+        # An interruption comes before a message is in, or after: what is in decides the count.
+        self.width = len(values)
+        place = len(self.values) // self.width
+        self.values.extend(values)
+        self.count = place + 1
+        self.size += size
+        return place
+
+    def close(self) -> None:
+        """Count what is in, as nothing more will be."""
+        self.count = len(self.values) // self.width
 
 
 class _Lane:
@@ -96,14 +115,18 @@ class Appender:
             batch = lane.gathering
             leads = batch is None or not batch.takes(form)
             if batch is None or leads:
-                batch = lane.gathering = _Batch(form)
-            place = batch.add(size, values)
+                batch = _Batch(form)
+                place = batch.add(size, values)
+                lane.gathering = batch
+            else:
+                place = batch.add(size, values)
+        # From here to the `try`, Ctrl-C leaves a batch behind that nobody carries: see below.
         try:
             if leads:
                 self._carry(lane, batch)
             while not batch.finished:
-                batch.woken.wait()
-                if not batch.finished:
+                woken = batch.woken.wait(LOOK_EVERY)
+                if (woken or not lane.sending.locked()) and not batch.finished:
                     self._carry(lane, batch)
         except BaseException:
             batch.woken.set()
@@ -134,6 +157,7 @@ class Appender:
             with lane.guard:
                 if lane.gathering is batch:
                     lane.gathering = None
+                batch.close()
             batch.number = lane.number
             lane.number += batch.count
             lane.underway = batch

@@ -48,9 +48,10 @@ class Lease(Noun[AsyncLease]):
     @property
     def remaining(self) -> float:
         """Seconds until the lease runs out unless it is renewed, by this process's own clock; 0
-        where it is lost or was given up.
+        where it is lost or was given up, and in a child process, whose parent has it.
         """
-        return 0.0 if self._hold.lost or self._hold.left else self.over.remaining
+        hold = self._hold
+        return 0.0 if hold.lost or hold.left or hold.portal.foreign else self.over.remaining
 
     def check(self) -> None:
         """Return only if the lease is held, as far as this process knows by its own clock.
@@ -60,7 +61,9 @@ class Lease(Noun[AsyncLease]):
 
         Raises:
             LockLost: it is lost, may have run out, or was given up.
+            BusError: this is a child process: the lease is its parent's.
         """
+        self._hold.portal.check_process()
         failure = self._hold.failure
         if isinstance(failure, LockLost):
             raise failure
@@ -70,8 +73,6 @@ class Lease(Noun[AsyncLease]):
                 f"{self.name} (fence {self.fence}) is lost: another may hold it now, so stop what "
                 "it protected"
             )
-        if self._hold.left:
-            raise LockLost(f"{self.name} (fence {self.fence}) was given up: its block has ended")
 
     extend = through(AsyncLease.extend)
 

@@ -46,13 +46,17 @@ class Portal:
         """Whether this is a child process, which has the object and not the thread."""
         return os.getpid() != self._pid
 
-    def check(self) -> None:
-        """Raise `BusError` where this process has forked off, `BusUnavailable` after the end."""
+    def check_process(self) -> None:
+        """Raise `BusError` where this process has forked off."""
         if self.foreign:
             raise BusError(
                 f"this bus was connected by process {self._pid}, and this is its child "
                 f"{os.getpid()}: connect anew after a fork"
             )
+
+    def check(self) -> None:
+        """Raise `BusError` where this process has forked off, `BusUnavailable` after the end."""
+        self.check_process()
         if self.closed:
             raise BusUnavailable(CLOSED)
 

@@ -68,6 +68,7 @@ class Lease:
         self._changed = anyio.Event()
         self._scope = anyio.CancelScope()
         self._lost: str | None = None
+        self._ended = False
         self._trouble: BaseException | None = None
         self._expires_at = 0.0
         self._until(sent_at + ttl)
@@ -77,7 +78,11 @@ class Lease:
 
     @property
     def remaining(self) -> float:
-        """Seconds until the lease runs out unless it is renewed, by this process's own clock."""
+        """Seconds until the lease runs out unless it is renewed, by this process's own clock; 0
+        where it is lost, or was given up.
+        """
+        if self._ended or self._lost is not None:
+            return 0.0
         return max(0.0, self._expires_at - lease_clock())
 
     def check(self) -> None:
@@ -88,9 +93,11 @@ class Lease:
         a fence that is checked where the effect happens can make harmless.
 
         Raises:
-            LockLost: the lease may have run out, or is known to be lost.
+            LockLost: the lease may have run out, is known to be lost, or was given up.
         """
-        if self.remaining <= self.ttl * MARGIN:
+        if self._lost is None and self._ended:
+            raise LockLost(f"{self.name} (fence {self.fence}) was given up: its block has ended")
+        if self._lost is None and self.remaining <= self.ttl * MARGIN:
             self._run_out()
         if self._lost is not None:
             raise LockLost(self._lost) from self._trouble
@@ -133,12 +140,12 @@ class Lease:
                     self._trouble = error
                     await anyio.sleep(min(0.1, self.ttl / 20))
                     continue
-                if not held:
+                if not held and not self._ended:
                     self.lose(
                         f"{self.name} (fence {self.fence}) is no longer held by this holder: it "
                         "ran out, or Redis lost it; stop what it protected"
                     )
-                    self.check()
+                self.check()  # it may have been given up while the reply was on its way
                 self._trouble = None
                 self.ttl = asked
                 self._until(sent_at + asked)
@@ -182,10 +189,13 @@ class Lease:
         Raises:
             LockLost: it was lost before the body ended, also if the body has not noticed.
         """
-        async with background(self._keep, watch):
-            with self._scope:
-                yield self
-        if self._scope.cancelled_caught:
-            self._run_out()
-        # It may also have run out while the body was not awaiting anything.
-        self.check()
+        try:
+            async with background(self._keep, watch):
+                with self._scope:
+                    yield self
+            if self._scope.cancelled_caught:
+                self._run_out()
+            # It may also have run out while the body was not awaiting anything.
+            self.check()
+        finally:
+            self._ended = True

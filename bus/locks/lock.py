@@ -30,10 +30,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
-from bus.agents.holdings import gives_up
+from bus.agents.giveup import GiveUp, gives_up, name_in
 from bus.arguments import seconds_or_none, whole
 from bus.errors import BusUnavailable, LockNotAcquired, NotReplicated, ServerRefused
-from bus.keys import check_name
+from bus.keys import Keys, check_name
 from bus.messages.envelope import new_id
 from bus.servers.link import TRANSIENT
 from bus.servers.script import Script
@@ -50,10 +50,32 @@ log = Journal("argentbus.lock")
 LINE: Final = ("servers/growing", "locks/line")
 _ACQUIRE: Final = Script("locks/acquire", *LINE)
 _RENEW: Final = Script("locks/renew", *LINE)
-_RELEASE: Final = gives_up(Script("locks/release", *LINE))
+
+
+def _keys_of(base: str) -> list[str]:
+    parts = ("fence", "waiters", "alive", "sharers", "note")
+    return [base, *(f"{base}:{part}" for part in parts)]
+
+
+def _is_release(keys: Keys, call: GiveUp) -> bool:
+    """Whether the keys are those of one lock, and nobody is told of it but who would be."""
+    base = call.keys[0] if call.keys else ""
+    elected = name_in(keys.election("*"), base)
+    named = elected or name_in(keys.lock("*"), base) or name_in(keys.semaphore("*"), base)
+    if named is None or call.keys != _keys_of(base) or len(call.args) != 4:
+        return False
+    _, channels, limit, channel = call.args
+    told = keys.election_channel(elected) if elected else ""
+    return channels == keys.instance("") and isinstance(limit, int) and channel == told
+
+
+_RELEASE: Final = gives_up(Script("locks/release", *LINE), _is_release)
 
 #: Seconds for which a waiter keeps its place in line without a sign of life.
 WAITER_TTL: Final = 3.0
+
+#: The highest fence to exceed: the scripts count up to 2**53, and have to go on from there.
+_MOST_ABOVE: Final = 2**52
 
 #: How many may share: nobody, or everybody.
 EXCLUSIVE: Final = 0
@@ -121,7 +143,7 @@ class Lock:
         self._ttl = check_ttl(ttl)
         self._wait = seconds_or_none("wait", wait)
         self._replicated = whole("replicated", replicated, most=1000)
-        self._above = whole("above", above)
+        self._above = whole("above", above, most=_MOST_ABOVE)
         self._limit = ANY_NUMBER if shared else EXCLUSIVE
         self._base = bus.keys.lock(name)
         self._note = ""
@@ -297,9 +319,7 @@ class Lock:
 
     def keys(self) -> list[str]:
         """The keys of the lock, as its scripts take them."""
-        base = self._base
-        parts = ("fence", "waiters", "alive", "sharers", "note")
-        return [base, *(f"{base}:{part}" for part in parts)]
+        return _keys_of(self._base)
 
     def _release_call(self, token: str) -> tuple[list[str], list[str | int]]:
         return self.keys(), [token, self._bus.keys.instance(""), self._limit, self._channel]

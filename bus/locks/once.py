@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
-from bus.agents.holdings import Holding, gives_up
+from bus.agents.giveup import GiveUp, gives_up, name_in
+from bus.agents.holdings import Holding
 from bus.arguments import seconds, whole
 from bus.errors import BusUnavailable, ServerRefused
-from bus.keys import check_name
+from bus.keys import Keys, check_name
 from bus.messages.envelope import new_id
 from bus.servers.link import AWAY, backoff
 from bus.servers.script import Script
@@ -32,7 +33,19 @@ log = Journal("argentbus.once")
 
 _CLAIM: Final = Script("locks/once_claim", "servers/growing")
 _RENEW: Final = Script("locks/once_renew", "servers/growing")
-_END: Final = gives_up(Script("locks/once_end", "servers/growing"))
+
+
+def _keys_of(base: str) -> list[str]:
+    return [base, f"{base}:fence"]
+
+
+def _is_end(keys: Keys, call: GiveUp) -> bool:
+    """Whether it ends a run of one job, as one whose runner died."""
+    named = bool(call.keys) and name_in(keys.once("*"), call.keys[0]) is not None
+    return named and call.keys == _keys_of(call.keys[0]) and call.args[1:] == ["failed", 0]
+
+
+_END: Final = gives_up(Script("locks/once_end", "servers/growing"), _is_end)
 
 #: Most seconds between two looks at the server's clock, which may have been set.
 LOOK_EVERY: Final = 60.0
@@ -142,8 +155,7 @@ class OncePer:
         self._bus = bus
         self._attempts = attempts
         self._ttl = check_ttl(min(30.0, period / 2) if ttl is None else ttl)
-        base = bus.keys.once(name)
-        self._keys = [base, f"{base}:fence"]
+        self._keys = _keys_of(bus.keys.once(name))
 
     def __repr__(self) -> str:
         return f"<OncePer {self.name} {self.period:g} s>"

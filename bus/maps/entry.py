@@ -10,6 +10,8 @@ from bus import arguments
 from bus.errors import UndecodableMessage
 from bus.messages.codec import fault
 
+from .faithful import unfaithful
+
 T = TypeVar("T")
 
 ChangeKind = Literal["put", "deleted", "expired"]
@@ -106,6 +108,9 @@ class _Row(msgspec.Struct):
     record: str
 
 
+#: Types that say no more of a value than its JSON does.
+_UNTYPED: Final[tuple[Any, ...]] = (Any, object, dict, list, tuple)
+
 _decode_record = msgspec.json.Decoder(_Record).decode
 
 
@@ -119,6 +124,7 @@ class Records(Generic[T]):
 
     def __init__(self, map: str, value_type: Any) -> None:
         self._map = map
+        self._typed = all(value_type is not kind for kind in _UNTYPED)
         self._decode: Callable[[msgspec.Raw], T] = msgspec.json.Decoder(value_type).decode
 
     def entry(self, key: str, record: bytes | str) -> Entry[T]:
@@ -164,6 +170,10 @@ class Records(Generic[T]):
                 f"({error}): put a msgspec.Struct, a dataclass, or plain lists, dicts, strings and "
                 "numbers"
             ) from error
+        if why := unfaithful(value, encoded, typed=self._typed):
+            raise UndecodableMessage(
+                f"a value for map {self._map} cannot be kept as it is ({why}): nothing was put"
+            )
         try:
             self._decode(msgspec.Raw(encoded))
         except Exception as error:  # as above

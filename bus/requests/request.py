@@ -7,13 +7,14 @@ is cancelled says so, and the handler is cancelled as well (`handling`).
 
 import math
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
 import msgspec
 
 from bus.arguments import seconds_or_none
-from bus.errors import RequestFailed, RequestTimeout
+from bus.errors import BusError, RequestFailed, RequestTimeout
 from bus.messages.codec import check_type, decode_body
 from bus.messages.envelope import Envelope
 
@@ -27,6 +28,9 @@ R = TypeVar("R")
 
 #: Type of an envelope that carries an error instead of a reply.
 ERROR: Final = "!error"
+
+#: Seconds at most in which to find out why nobody answered.
+_LOOK: Final = 0.2
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -107,10 +111,18 @@ async def request(
                         await give_up(bus, queue.base, message_id, sender)
                     raise
             return result_of(replies[0], reply_type)
-        raise RequestTimeout(
-            f"{to} did not answer within {left:.3g} s: is it present (`argentbus agents`), and "
-            "does it read its messages?"
-        )
+        raise RequestTimeout(f"{to} did not answer within {left:.3g} s: {await _why(bus, by)}")
+
+
+async def _why(bus: "Bus", agent: str | None) -> str:
+    """What is known of why nobody answered."""
+    with anyio.CancelScope(shield=True), anyio.move_on_after(_LOOK), suppress(BusError):
+        if agent is not None and not await bus.registry.takes_messages(agent, ask=True):
+            return f"agent {agent} takes no messages (it joined with inbox=False)"
+    return (
+        "it may be absent, not read its messages, or still be at work; see who is present by "
+        "`argentbus agents`"
+    )
 
 
 def result_of(envelope: Envelope, reply_type: type[R]) -> R:

@@ -38,7 +38,7 @@ async def run_sidecar(config: StorageConfig, *, ready: anyio.Event | None = None
             ttl=config.lease,
             signing=config.signing(),
         ) as bus,
-        bus.join(f"sidecar-{new_id()[-8:]}", role="sidecar") as agent,
+        bus.join(f"sidecar-{new_id()[-8:]}", role="sidecar", inbox=False) as agent,
     ):
         partitions = await partition_count(bus, config.partitions)
         report = Report(config.backend)

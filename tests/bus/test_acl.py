@@ -8,8 +8,10 @@ import anyio
 import msgspec
 import pytest
 
-from bus import Agent, Bus, InvalidName, ServerRefused
+from bus import Agent, Bus, BusError, InvalidName, ServerRefused
 from bus.acl import Grants, mark_of, rules, user_of
+from bus.agents.giveup import GiveUp
+from bus.agents.holdings import settle
 from bus.keys import Keys
 from tests.waiting import eventually
 
@@ -247,3 +249,79 @@ async def test_it_cannot_break_out(bus: Bus, confined: Bus) -> None:
         # It answers others' requests, and is there.
         await call("PUBLISH", foreign, "x")
         assert not writer.lost.is_set()
+
+
+async def test_nobody_does_for_it_after_its_death_what_it_may_not(bus: Bus, confined: Bus) -> None:
+    """What it notes as held is run by a reaper, who may do more than it."""
+    keys, call = bus.keys, bus.link.call
+    mark = mark_of(user_of(keys, "scout"))
+    estate, mine = f"{mark}estate", f"{mark}instance:id:x"
+    jobs, plan = bus.queue("jobs", str), bus.map("others", str)
+    await plan.put("step", "secret", ttl=3600)
+    await jobs.schedule("yearly", "0 3 1 1 *", "job")
+    await jobs.put("later", delay=3600)
+    beside, map_key = keys.queue("jobs"), keys.map("others")
+    consumers = f"{beside}:consumers:workers"
+    async with (
+        bus.lock("other", ttl=60),
+        jobs.consume("workers") as consumer,
+        bus.topic("mood", str).subscribe() as feed,
+    ):
+        token = (await call("GET", keys.lock("other"))).decode()
+        lock = bus.lock("other")
+        theirs = lock._release_call(token)
+        of_map = [map_key, *(f"{map_key}:{part}" for part in ("a", "b", "c", "expiry", "d"))]
+        run = keys.once("job")
+        await call("HSET", run, "token", token, "state", "running", "until", 2**50, "slot", 1)
+        told = [mine, keys.instance(""), 0, keys.topic("mood")]
+        hostile = [
+            GiveUp("agents/lapse", [f"{map_key}:expiry"], ["step"]),
+            GiveUp("agents/lapse", [f"{beside}:scheduled"], ["yearly"]),
+            GiveUp("agents/lapse", [f"{beside}:delayed"], ["later"]),
+            GiveUp("agents/lapse", [keys.presence_index], ["scout"]),
+            GiveUp("agents/lapse", [consumers], [consumer.name]),
+            GiveUp("agents/lapse", [f"{map_key}:expiry"], [mine]),
+            GiveUp("agents/lapse", [f"{beside}:lane:consumers:x"], [mine]),
+            GiveUp("locks/release", *theirs),
+            GiveUp("locks/release", of_map, [mine, keys.instance(""), 0, ""]),
+            GiveUp("locks/release", lock.keys(), told),
+            GiveUp("locks/release", lock.keys(), [mine, f"{keys.namespace}:topic:", 0, ""]),
+            GiveUp("locks/release", [], []),
+            GiveUp("locks/once_end", [run, f"{run}:fence"], [token, "failed", 0]),
+            GiveUp("locks/once_end", [run, f"{map_key}:expiry"], [mine, "failed", 0]),
+            GiveUp("locks/once_end", [map_key, f"{map_key}:fence"], [mine, "failed", 0]),
+            GiveUp("queues/ack", [beside], [mine]),
+        ]
+        for number, one in enumerate(hostile):
+            raw = msgspec.json.encode(one)
+            await confined.link.call("HSET", keys.holdings(estate), f"n{number}", raw)
+        before = [await call("ZRANGE", key, 0, -1, "WITHSCORES") for key in
+                  (f"{map_key}:expiry", f"{beside}:scheduled", f"{beside}:delayed")]  # fmt: skip
+        assert await settle(bus, estate) == []
+        after = [await call("ZRANGE", key, 0, -1, "WITHSCORES") for key in
+                 (f"{map_key}:expiry", f"{beside}:scheduled", f"{beside}:delayed")]  # fmt: skip
+        assert before == after
+        assert await call("GET", keys.lock("other")) == token.encode()
+        assert float(await call("ZSCORE", consumers, consumer.name)) > 1
+        assert await call("HGET", run, "state") == b"running"
+        await bus.topic("mood", str).publish("nothing else")
+        assert (await anext(feed)).body == "nothing else"
+        assert feed.refused == 0
+
+
+async def test_what_it_holds_itself_is_given_up_when_it_is_dead(bus: Bus, confined: Bus) -> None:
+    async with confined.join("scout"):
+        with pytest.raises(ServerRefused):
+            async with confined.lock("other"):
+                pass
+        try:
+            async with (
+                confined.lock("heartbeat:scout", ttl=60),
+                confined.queue("reviews", Note).consume("readers") as consumer,
+            ):
+                settled = await settle(bus, confined.holdings.estate)
+                assert consumer.name in settled
+                assert len(settled) == 2
+                assert await bus.link.call("GET", bus.keys.lock("heartbeat:scout")) is None
+        except BusError as error:  # it learns of it when it releases
+            assert "no longer held" in str(error)

@@ -13,7 +13,8 @@ import msgspec
 import pytest
 
 from bus import Agent, Bus, LockLost
-from bus.agents.holdings import GiveUp, settle
+from bus.agents.giveup import GiveUp
+from bus.agents.holdings import settle
 from bus.agents.inbox import INBOX_GROUP, inbox_of
 from bus.keys import QueueKeys
 from tests.waiting import eventually

@@ -7,7 +7,16 @@ from typing import Any
 import anyio
 import pytest
 
-from bus import Agent, AgentAlreadyPresent, Bus, InvalidName, NobodyPresent, PresenceLost
+from bus import (
+    Agent,
+    AgentAlreadyPresent,
+    Bus,
+    BusError,
+    InvalidName,
+    NobodyPresent,
+    PresenceLost,
+    RequestTimeout,
+)
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
@@ -276,3 +285,37 @@ async def test_a_join_that_was_given_up_while_redis_hung_is_undone_later(
         await eventually(lambda: not bus.roll._groups)
         assert await present(bus) == set()
         assert bus.holdings._members == 0
+
+
+async def test_who_takes_no_messages_is_left_out(
+    bus: Bus, redis_server: Any, namespace: str
+) -> None:
+    async with (
+        Bus.connect(redis_server.url, namespace=namespace) as other,
+        other.join("keeper", role="sidecar", inbox=False) as keeper,
+        bus.join("ada") as ada,
+    ):
+        with pytest.raises(NobodyPresent, match="no other agent that takes messages"):
+            await ada.send_any("x")
+        with pytest.raises(NobodyPresent):
+            await ada.gather("x", str, timeout=1)
+        async with bus.join("bob"):
+            assert await ada.send_any("x") == "bob"
+            assert await ada.send_all("x") == ["bob"]
+        with pytest.raises(NobodyPresent, match="keeper takes no messages .*inbox=False"):
+            await ada.send("keeper", "x")
+        with pytest.raises(NobodyPresent, match="keeper takes no messages"):
+            await ada.request("keeper", "x", str, timeout=5)
+        assert not await bus.link.call("EXISTS", bus.keys.inbox("keeper"))
+        with pytest.raises(BusError, match="inbox=False"):
+            keeper.inbox()
+        # Who has not heard of it learns it from the request that is not answered.
+        async with Bus.connect(redis_server.url, namespace=namespace) as third:
+            async with third.join("cyd") as cyd:
+                with pytest.raises(RequestTimeout, match="keeper takes no messages"):
+                    await cyd.request("keeper", "x", str, timeout=0.3)
+    async with bus.join("ada") as ada, bus.join("keeper"):  # another, by that name
+        await ada.send("keeper", "x")
+        with pytest.raises(TypeError, match="inbox is 'no'"):
+            async with bus.join("odd", inbox="no"):  # type: ignore[arg-type]
+                pass

@@ -157,6 +157,14 @@ async def test_a_fence_is_above_what_the_holder_has_seen(bus: Bus) -> None:
         assert lease.fence == seen + 1
     async with bus.lock("job", ttl=5) as lease:
         assert lease.fence == seen + 2
+    # From there on the fences could not grow, for anybody.
+    for too_high in (2**53 - 1, 2**53 - 2, 2**52 + 1):
+        with pytest.raises(ValueError, match=f"above is {too_high}: it must be from 0 to {2**52}"):
+            bus.lock("job", above=too_high)
+    async with bus.lock("high", above=2**52) as lease:
+        assert lease.fence == 2**52 + 1
+    async with bus.lock("high") as lease:
+        assert lease.fence == 2**52 + 2
 
 
 async def test_a_cancelled_waiter_leaves_the_line(bus: Bus) -> None:
@@ -173,7 +181,7 @@ async def test_a_lock_survives_broken_connections(bus: Bus) -> None:
             await bus.link.retrying(lambda: bus.link.call("CLIENT", "KILL", "TYPE", "NORMAL"))
             before = lease.remaining
             await eventually(lambda before=before: lease.remaining != before)  # type: ignore[misc]
-    assert lease.remaining > 0
+        assert lease.remaining > 0
 
 
 async def test_a_lock_that_a_foreign_hand_wrote_is_not_held_for_ever(bus: Bus) -> None:
@@ -234,6 +242,37 @@ async def test_extending_makes_a_lease_last_through_a_busy_loop(bus: Bus) -> Non
         async with bus.lock("beat", ttl=5) as lease:
             await bus.link.call("DEL", bus.keys.lock("beat"))
             await lease.extend()
+
+
+async def test_a_lease_whose_block_has_ended_says_so(bus: Bus) -> None:
+    async with bus.lock("beat", ttl=60) as lease:
+        lease.check()
+        assert lease.remaining > 50
+    assert lease.remaining == 0
+    given_up = "lock beat .fence .* was given up: its block has ended"
+    with pytest.raises(LockLost, match=given_up):
+        lease.check()
+    async with bus.lock("beat", ttl=60) as next_one:
+        with pytest.raises(LockLost, match=given_up):
+            await lease.extend()
+        next_one.check()
+    with pytest.raises(KeyError):
+        async with bus.semaphore("gpu", permits=2) as permit:
+            raise KeyError
+    with pytest.raises(LockLost, match="given up"):
+        permit.check()
+    run = await bus.once_per("job", 3600).claim()
+    assert run is not None
+    run.lease.check()  # claimed, and to be entered
+    async with run as lease:
+        lease.check()
+    with pytest.raises(LockLost, match="given up"):
+        lease.check()
+    with pytest.raises(LockLost, match="could not be renewed"):
+        async with bus.lock("beat", ttl=0.2) as lost:
+            time.sleep(0.3)  # noqa: ASYNC251 (the event loop is blocked)
+    with pytest.raises(LockLost, match="could not be renewed"):
+        lost.check()  # that is what became of it
 
 
 async def test_who_blocks_the_loop_past_the_ttl_is_told(bus: Bus) -> None:

@@ -467,3 +467,24 @@ async def test_a_watch_survives_broken_connections_and_a_killed_redis(
             await eventually(lambda: len(seen) >= 60)
             tasks.cancel_scope.cancel()
     assert seen == list(range(60))
+
+
+async def test_what_json_cannot_carry_is_refused_and_not_changed(bus: Bus) -> None:
+    anything, numbers = bus.map("any", Any), bus.map("numbers", dict[str, float])
+    nan, inf = float("nan"), float("inf")
+    for value in (nan, -inf, {"a": [1, nan]}, [{"b": inf}], {"a": None, "b": nan}):
+        with pytest.raises(UndecodableMessage, match="JSON has no .*nothing was put"):
+            await anything.put("a", value)
+    with pytest.raises(UndecodableMessage, match="JSON has no nan: use None, or text"):
+        await numbers.put("a", {"x": nan})
+    for value in ({1: 2}, [{"a": {1.5: 1}}]):
+        with pytest.raises(UndecodableMessage, match="would be read as the text"):
+            await anything.put("a", value)
+    assert await anything.get("a") is None
+    await anything.put("a", {"a": [None, 1.5, {"b": "null"}]})
+    assert (entry := await anything.get("a"))
+    assert entry.value == {"a": [None, 1.5, {"b": "null"}]}
+    by_number = bus.map("by-number", dict[int, float | None])
+    await by_number.put("a", {1: None, 2: 2.5})
+    assert (read := await by_number.get("a"))
+    assert read.value == {1: None, 2: 2.5}

@@ -317,3 +317,65 @@ async def test_events_that_a_server_lost_are_missed_and_not_waited_behind(
             with anyio.fail_after(10), pytest.raises(EventsMissed):
                 while True:
                     await anext(events)
+
+
+async def test_an_agent_says_and_sends_nothing_after_its_block(bus: Bus) -> None:
+    async with bus.join("writer"):
+        async with bus.join("scout") as scout:
+            await scout.set_state(activity="x")
+        uses = [
+            lambda: scout.set_state(status="processing"),
+            lambda: scout.progress("on"),
+            lambda: scout.send("writer", "x"),
+            lambda: scout.send_any("x"),
+            lambda: scout.send_all("x"),
+            lambda: scout.request("writer", "x", str, timeout=1),
+            lambda: scout.gather("x", str, timeout=1),
+        ]
+        for use in uses:
+            with pytest.raises(PresenceLost, match="scout has left: its block .* has ended"):
+                await use()
+        with pytest.raises(PresenceLost, match="has left"):
+            scout.inbox()
+        assert (await bus.registry.states(["scout"]))["scout"].status == "offline"
+        assert not await bus.link.call("EXISTS", bus.keys.inbox("writer"))
+
+
+async def test_a_state_is_checked_before_any_of_it_is_written(bus: Bus) -> None:
+    async with bus.join("scout") as scout:
+        await scout.set_state(mood="calm", activity="reads", valence=1)
+        before = (await bus.registry.states(["scout"]))["scout"]
+        wrong: list[tuple[dict[str, Any], str]] = [
+            ({"mood": object()}, "mood is .*object.*: it is text"),
+            ({"activity": 5}, "activity is 5 .int.: it is text"),
+            ({"session_key": b"x"}, "session_key is .*: it is text"),
+            ({"valence": "1"}, "valence is '1': it is a number from -2 to 2"),
+            ({"status": 7}, "status is 7"),
+            ({"pages": float("nan")}, "pages is nan"),
+        ]
+        for changes, why in wrong:
+            with pytest.raises(ValueError, match=why):
+                await scout.set_state(**{"activity": "writes", **changes})
+        assert (await bus.registry.states(["scout"]))["scout"] == before
+        await scout.set_state(mood=None, activity=None)
+        assert scout.state.mood is None
+
+
+async def test_a_cancelled_join_leaves_no_holdings_behind(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted = bus.holdings.note_all
+
+    async def cancelled() -> None:
+        await noted()
+        scope.cancel()
+        await anyio.lowlevel.checkpoint()
+
+    async with bus.lock("beat", ttl=60):
+        with monkeypatch.context() as patch, anyio.CancelScope() as scope:
+            patch.setattr(bus.holdings, "note_all", cancelled)
+            async with bus.join("scout"):
+                pytest.fail("joined")
+        assert not await bus.link.call("EXISTS", bus.keys.holdings(bus.holdings.estate))
+        async with bus.join("scout"):
+            assert await bus.link.call("EXISTS", bus.keys.holdings(bus.holdings.estate))

@@ -58,17 +58,19 @@ def test_the_interpreter_ends_although_redis_is_silent(own_redis: Any, namespace
 def test_a_child_process_is_told_to_connect_anew(redis_server: Any, namespace: str) -> None:
     code = """
 bus.queue("jobs", int).put(0)
-with bus, bus.lock("beat"), bus.join("scout"):
+with bus, bus.lock("beat") as lease, bus.join("scout"):
     child = os.fork()
     if child == 0:
         for use in (lambda: bus.queue("jobs", int).put(1), lambda: bus.lock("a").__enter__(),
-                    lambda: bus.topic("a", int).publish(1), bus.queues):
+                    lambda: bus.topic("a", int).publish(1), bus.queues, lease.check, lease.extend):
             try:
                 use()
             except BusError as error:
                 assert "connect anew after a fork" in str(error), error
             else:
                 sys.exit(9)
+        if lease.remaining:
+            sys.exit(8)
         with Bus.connect(url, namespace=namespace) as own:
             own.queue("jobs", int).put(2)
         sys.exit(3)

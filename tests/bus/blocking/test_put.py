@@ -1,6 +1,7 @@
 """Puts from threads: with all that a put may ask for, straight to Redis, whoever is interrupted."""
 
 import datetime as dt
+import functools
 import gc
 import subprocess
 import sys
@@ -291,6 +292,49 @@ def test_a_call_that_was_interrupted_is_repeated_before_the_next(
         assert follower.result(10)
         assert late.result(10)
     assert sorted(numbers(bus, queue.base)) == [0, 1, 2, 3]
+
+
+def test_a_batch_whose_leader_was_interrupted_before_it_carried_is_carried_by_the_next(
+    bus: Bus,
+) -> None:
+    queue = bus.queue("jobs", int)
+    queue.put(0)
+
+    class Interruption(BaseException):
+        """As Ctrl-C, in whichever thread."""
+
+    # On each line of `send`, one after the other, until a put gets through.
+    code, interrupted = appender.Appender.send.__code__, []
+    lines = sorted(
+        {line for *_, line in code.co_lines() if line is not None and line > code.co_firstlineno}
+    )
+    for line in lines:
+
+        def trace(frame: Any, event: str, _: Any, line: int = line) -> Any:
+            if frame.f_code is not code:
+                return None
+            if event == "line" and frame.f_lineno == line:
+                sys.settrace(None)
+                interrupted.append(line)
+                raise Interruption
+            return functools.partial(trace, line=line)
+
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            queue.put(-line)
+        except Interruption:
+            pass
+        finally:
+            sys.settrace(before)
+        put = threading.Thread(target=queue.put, args=(line,), daemon=True)
+        put.start()
+        put.join(10)
+        assert not put.is_alive(), f"after an interruption at line {line} nobody carries"
+    assert len(interrupted) > 5
+    there = numbers(bus, queue.base)
+    assert [n for n in there if n > 0] == lines
+    assert len(there) == len(set(there)), "what was interrupted is put once, if at all"
 
 
 def test_puts_name_their_sender(bus: Bus) -> None:
