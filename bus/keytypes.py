@@ -66,6 +66,7 @@ _LOG: Final = {
     "": "stream",
     "epoch": "string",
     "dead": "stream",
+    "rejected": "stream",
     "producer": "string",
     "seen": "hash",
     "seen:times": "zset",
@@ -75,7 +76,7 @@ _LOG: Final = {
 #: Parts that stand for many keys: what follows them names one.
 _MANY: Final = {
     *("lane", "dedupe", "producer", "retry", "consumers", "kills", "watch"),
-    *("mark", "agent", "role", "capability", "instances"),
+    *("mark", "agent", "role", "capability", "instances", "rejected"),
 }
 
 

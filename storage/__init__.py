@@ -28,11 +28,13 @@ from .errors import (
     MasterKeyUnusable,
     NotFound,
     NotSupported,
+    Refusal,
     SchemaMismatch,
     SecretRefused,
     SecretUnreadable,
     StorageError,
     WritesLost,
+    WritesRefused,
 )
 from .factory import open_storage
 from .feedback import Judgement
@@ -80,6 +82,7 @@ __all__ = [
     "Position",
     "Project",
     "Reflection",
+    "Refusal",
     "Resource",
     "SchemaMismatch",
     "Scoped",
@@ -98,5 +101,6 @@ __all__ = [
     "TeamMember",
     "TeamRecord",
     "WritesLost",
+    "WritesRefused",
     "open_storage",
 ]
