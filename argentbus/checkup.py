@@ -14,9 +14,9 @@ from presence.text import clean
 from storage import StorageError, open_storage
 from storage.config import StorageConfig
 
-from .discovery import LOCK, find, is_held
+from .discovery import LOCK, check_redis_is_known, find, is_held
 from .embedded.redis import port_is_taken
-from .errors import PortTaken
+from .errors import NothingUp, PortTaken
 
 #: Bytes free on the disk below which it is worth a note.
 LITTLE_SPACE: Final = 1 << 30
@@ -40,6 +40,10 @@ async def checkup(config: StorageConfig) -> list[Finding]:
     if config.backend != "sqlite":
         findings.append(await _postgres(config))
     url = config.settings()["redis_url"]
+    try:
+        check_redis_is_known(config)
+    except NothingUp as error:
+        return [*findings, Finding("redis", "fault", str(error))]
     try:
         async with Bus.connect(config.redis_url, namespace=config.namespace, patience=5.0) as bus:
             findings.append(Finding("redis", "fine", f"{bus.server_version} at {url}"))

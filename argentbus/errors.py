@@ -25,6 +25,10 @@ class DataDirectoryUnusable(ArgentbusError):
     """The data directory cannot be made, written, or is in use by another copy."""
 
 
+class NothingUp(ArgentbusError):
+    """No copy runs on the data directory that was named, and no Redis was named."""
+
+
 class DemoFailed(ArgentbusError):
     """The demonstration cannot be given, or did not come to its end."""
 

@@ -8,7 +8,7 @@ import click
 
 from argentbus.errors import NoSuchUser
 from argentbus.loop import run
-from argentbus.options import Command, json_option, print_json, with_config
+from argentbus.options import Command, json_option, print_json, with_config, with_settings
 from bus import Bus, ServerRefused, SigningKeyUnusable, UnsupportedServer
 from bus.acl import Grants, rules, user_of
 from bus.keys import check_name
@@ -87,7 +87,7 @@ def revoke(config: StorageConfig, agent: str, as_json: bool) -> None:
 
 @acl.command()
 @click.argument("agent", required=False)
-@with_config
+@with_settings
 def secret(config: StorageConfig, agent: str | None) -> None:
     """Print a line for a signing key file: a new master secret, or the secret of AGENT.
 

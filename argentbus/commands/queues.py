@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from argentbus.discovery import check_redis_is_known
 from argentbus.errors import NoSuchQueue
 from argentbus.loop import run
-from argentbus.options import json_option, print_json, with_config
+from argentbus.options import json_option, print_json, with_config, with_settings
 from bus import (
     Bus,
     DeadLetter,
@@ -31,11 +32,12 @@ PAGE: Final = 100
 
 @click.group(invoke_without_command=True)
 @click.pass_context
-@with_config
+@with_settings
 @json_option
 def queues(config: StorageConfig, context: click.Context, as_json: bool) -> None:
     """List every queue of the namespace, or look into the dead letters of one."""
     if context.invoked_subcommand is None:
+        check_redis_is_known(config)
         run(_list, config, as_json)
 
 
