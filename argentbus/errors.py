@@ -17,6 +17,10 @@ class NoSuchQueue(ArgentbusError):
     """No queue of this name was ever used in the namespace."""
 
 
+class NotReplayable(ArgentbusError):
+    """A dead letter that cannot be put back where it came from."""
+
+
 class PortTaken(ArgentbusError):
     """Something else already listens on the port that was asked for."""
 

@@ -140,10 +140,12 @@ async def _grant(
             # Users are not replicated: without them on the replicas, a failover locks agents out.
             await bus.link.everywhere("ACL", "SETUSER", user, *granted, *credentials, replicas=True)
             saved = await _save(bus)
+        address = bus.link.address
     if dry_run:
         password = None
+    url = _url(address, f"{user.replace(':', '%3A')}:{password}") if password else None
     if as_json:
-        done = {"user": user, "password": password, "rules": granted}
+        done = {"user": user, "password": password, "url": url, "rules": granted}
         print_json(done | {"applied": not dry_run, "persisted": not (saved or dry_run)})
         return
     if dry_run:
@@ -152,8 +154,7 @@ async def _grant(
     click.echo(f"user      {user}")
     if password:
         click.echo(f"password  {password}   (printed this once)")
-        login = f"{user.replace(':', '%3A')}:{password}"
-        click.echo(f"URL       {_url(bus.link.address, login)}")
+        click.echo(f"URL       {url}")
     if saved:
         click.echo(saved, err=True)
 
@@ -221,7 +222,8 @@ async def _save(bus: Bus) -> str:
             raise
         return (
             "The server has no `aclfile`: this holds until it is started again. Set one in its "
-            "configuration, or run `CONFIG REWRITE` there."
+            "configuration, or run `CONFIG REWRITE` there. The Redis that `argentbus up` brings "
+            "keeps no users: grant again when it was started, or give `up` a Redis of yours."
         )
     return ""
 
