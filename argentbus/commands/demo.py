@@ -71,6 +71,6 @@ def _print(outcome: Outcome, config: StorageConfig) -> None:
     verdict = (
         "The counts agree: nothing was lost, nothing is there twice."
         if outcome.agrees
-        else f"The counts do not agree: {stored.missing} sections are missing."
+        else f"The counts do not agree: {'; '.join(outcome.faults)}."
     )
     console.print(f"{verdict} The database is {config.sqlite_path}", soft_wrap=True)
