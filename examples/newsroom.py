@@ -193,6 +193,6 @@ async def main(role: str, *arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
+    if sys.argv[1:2] not in (["scout"], ["writer"], ["editor"]):
         sys.exit(__doc__)
     anyio.run(main, *sys.argv[1:])
