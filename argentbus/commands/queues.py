@@ -25,6 +25,9 @@ from bus import (
 from presence.text import clean, moment
 from storage.config import StorageConfig
 
+#: Columns of a terminal in which every figure has room.
+WIDE: Final = 100
+
 #: Dead letters read, or put back, in one call.
 PAGE: Final = 100
 
@@ -142,7 +145,8 @@ async def _list(config: StorageConfig, as_json: bool) -> None:
     if as_json:
         print_json(found)
     elif found:
-        Console().print(_table(found))
+        console = Console()
+        console.print(_table(found) if console.width >= WIDE else _narrow_table(found))
     else:
         click.echo(f"No queue was ever used in {where}.")
 
@@ -281,6 +285,23 @@ def _table(found: list[QueueStatistics]) -> Table:
             cells = ["", "", "", "", "", ""]
         if not queue.groups:
             table.add_row(*cells, "(nobody)", "", "", _age(queue.oldest_age), "")
+    return table
+
+
+def _narrow_table(found: list[QueueStatistics]) -> Table:
+    """What matters first, whole; the rest is in `--json` and in a wider terminal."""
+    table = Table(box=None, pad_edge=False, header_style="bright_black")
+    table.add_column("queue / group", overflow="fold", ratio=1)
+    for title in ("length", "dead", "pending", "lag", "oldest"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for queue in found:
+        dead = Text(str(queue.dead), style="bold red" if queue.dead else "")
+        name = Text(clean(queue.name, 128), style="bold")
+        table.add_row(name, str(queue.length), dead, "", "", _age(queue.oldest_age))
+        for group in queue.groups:
+            lag = "?" if group.lag is None else str(group.lag)
+            numbers = (str(group.pending), lag, _age(group.oldest_age))
+            table.add_row(Text("  " + clean(group.name, 128)), "", "", *numbers)
     return table
 
 

@@ -203,3 +203,13 @@ async def test_who_may_not_look_is_told_so(shell: Shell, bus: Bus, where) -> Non
         assert "may not look into" in shell.run("queues", *own).stderr
     finally:
         shell.run("acl", "revoke", "scout", *where)
+
+
+async def test_a_narrow_terminal_cuts_no_name_and_no_title(shell: Shell, bus: Bus, where) -> None:
+    name = "guide:a-name-that-is-rather-long"
+    queue = bus.queue(name, Review)
+    await _bury(queue, "one")
+    lines = shell.run("queues", *where, COLUMNS="80").stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0].split() == ["queue", "/", "group", "length", "dead", "pending", "lag", "oldest"]
+    assert [line.split()[0] for line in lines[1:]] == [name, "readers"]
