@@ -3,20 +3,21 @@
 import os
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
 
-from bus import Bus, BusError, InvalidName, ServerRefused
+from bus import Bus, BusError
 from presence.text import clean
 from storage import StorageError, open_storage
 from storage.config import StorageConfig
 
-from .discovery import LOCK, find, is_held
+from .backlogs import backlog, is_log
+from .discovery import LOCK, check_redis_is_known, find, is_held
 from .embedded.redis import port_is_taken
-from .errors import PortTaken
+from .errors import NothingUp, PortTaken
 
 #: Bytes free on the disk below which it is worth a note.
 LITTLE_SPACE: Final = 1 << 30
@@ -40,6 +41,10 @@ async def checkup(config: StorageConfig) -> list[Finding]:
     if config.backend != "sqlite":
         findings.append(await _postgres(config))
     url = config.settings()["redis_url"]
+    try:
+        check_redis_is_known(config)
+    except NothingUp as error:
+        return [*findings, Finding("redis", "fault", str(error))]
     try:
         async with Bus.connect(config.redis_url, namespace=config.namespace, patience=5.0) as bus:
             findings.append(Finding("redis", "fine", f"{bus.server_version} at {url}"))
@@ -129,7 +134,7 @@ async def persistence(bus: Bus) -> list[Finding]:
             "appendonly is off: a crash of Redis loses messages and writes that were acknowledged; "
             "turn it on (CONFIG SET appendonly yes, and in redis.conf)"
         )
-        return [Finding("durability", "fault", detail)]
+        return [Finding("durability", "fault", detail), *_eviction(settings)]
     findings = []
     if settings["appendfsync"] == "always":
         findings.append(Finding("durability", "fine", "append-only file, every write is synced"))
@@ -142,13 +147,18 @@ async def persistence(bus: Bus) -> list[Finding]:
                 "lose the last second or more; `always` loses nothing",
             )
         )
-    if settings["maxmemory-policy"] != "noeviction":
-        detail = (
-            f"maxmemory-policy is {settings['maxmemory-policy']}: Redis may throw messages away "
-            "when it is full; set it to noeviction"
-        )
-        findings.append(Finding("eviction", "fault", detail))
-    return findings
+    return findings + _eviction(settings)
+
+
+def _eviction(settings: Mapping[str, str]) -> list[Finding]:
+    policy = settings["maxmemory-policy"]
+    if policy == "noeviction":
+        return []
+    detail = (
+        f"maxmemory-policy is {policy}: Redis may throw messages away when it is full; set it to "
+        "noeviction"
+    )
+    return [Finding("eviction", "fault", detail)]
 
 
 def _promise(settings: Iterable[str]) -> tuple[bool, bool, bool]:
@@ -190,14 +200,18 @@ async def _sidecars(bus: Bus) -> Finding:
 
 
 async def _dead_letters(bus: Bus) -> list[Finding]:
-    found = []
-    for name in await bus.queues():
-        try:
-            dead = (await bus.queue(name, object).statistics()).dead
-        except (InvalidName, ServerRefused) as error:
-            found.append(Finding("queues", "fault", f"{clean(name, 128)} is no queue: {error}"))
-            continue
-        if dead:
-            detail = f"{dead} in queue {name}: see `argentbus queues dead {name}`"
+    seen = await backlog(bus)
+    found = [
+        Finding("queues", "fault", f"{clean(name, 128)} is no queue: {why}")
+        for name, why in seen.odd.items()
+    ]
+    if seen.hidden:
+        found.append(Finding("queues", "note", seen.in_words()))
+    for queue in seen.counted:
+        if queue.dead:
+            what = "writes that were set aside" if is_log(queue.name) else "dead letters"
+            detail = (
+                f"{queue.dead} {what} in {queue.name}: see `argentbus queues dead {queue.name}`"
+            )
             found.append(Finding("dead", "note", detail))
     return found

@@ -7,6 +7,7 @@ last process that has it: no process id has to be believed on its own.
 import contextlib
 import fcntl
 import os
+import shlex
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ import msgspec
 
 from storage.config import Source, StorageConfig
 
-from .errors import DataDirectoryUnusable
+from .errors import DataDirectoryUnusable, NothingUp
 
 FILE: Final = "up.json"
 LOCK: Final = "up.lock"
@@ -78,6 +79,22 @@ def locate(
             found["postgres_url"] = running.postgres_url
             sources["postgres_url"] = Source("running copy", str(config.home / FILE))
     return msgspec.structs.replace(config, **found, sources=sources)
+
+
+def check_redis_is_known(config: StorageConfig) -> None:
+    """See that the Redis of `config` is that of the data directory which was asked for.
+
+    Where a directory is named, nothing runs on it and no Redis is named either, what is left is the
+    default address, at which another copy may well be up.
+
+    Raises:
+        NothingUp: it would be that one.
+    """
+    if "home" in config.sources and "redis_url" not in config.sources:
+        raise NothingUp(
+            f"nothing is up on {config.home}: start it (`argentbus up --data "
+            f"{shlex.quote(str(config.home))}`) or give --redis-url"
+        )
 
 
 def find(home: Path) -> Running | None:

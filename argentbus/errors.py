@@ -17,12 +17,20 @@ class NoSuchQueue(ArgentbusError):
     """No queue of this name was ever used in the namespace."""
 
 
+class NotReplayable(ArgentbusError):
+    """A dead letter that cannot be put back where it came from."""
+
+
 class PortTaken(ArgentbusError):
     """Something else already listens on the port that was asked for."""
 
 
 class DataDirectoryUnusable(ArgentbusError):
     """The data directory cannot be made, written, or is in use by another copy."""
+
+
+class NothingUp(ArgentbusError):
+    """No copy runs on the data directory that was named, and no Redis was named."""
 
 
 class DemoFailed(ArgentbusError):

@@ -8,7 +8,9 @@ from typing import Any, Final, NamedTuple
 import click
 import msgspec
 
-from .discovery import locate
+from storage.config import StorageConfig
+
+from .discovery import check_redis_is_known, locate
 
 Command = Callable[..., Any]
 
@@ -32,20 +34,45 @@ _OPTIONS: Final = {
     "postgres_url": _Option("--postgres-url", "URL", "PostgreSQL, as the sidecar logs in."),
 }
 
+_DATABASE: Final = ("backend", "sqlite_path", "postgres_url")
+
 
 def with_config(function: Command) -> Command:
     """Give a command `--redis-url`, `--namespace` and `--data`, and `config` as its first argument.
 
     `config` is a `StorageConfig`: options win over the environment, that over a copy of
-    `argentbus up` that runs on the data directory, that over the settings file.
+    `argentbus up` that runs on the data directory, that over the settings file. It is no command's
+    to guess a Redis for a directory that was named and on which nothing runs.
     """
+    return with_settings(_with_redis(function))
+
+
+def with_settings(function: Command) -> Command:
+    """Like `with_config`, for commands that may do without a Redis."""
     return _asking_for(function, "redis_url", "namespace", "home")
 
 
 def with_database_config(function: Command) -> Command:
-    """Like `with_config`, with `--backend`, `--sqlite` and `--postgres-url` too."""
-    database = ("backend", "sqlite_path", "postgres_url")
-    return _asking_for(function, "redis_url", "namespace", *database, "home")
+    """Like `with_config`, with `--backend`, `--sqlite` and `--postgres-url` too.
+
+    For commands that need the database only: what is stored in a directory on which nothing runs
+    can be looked at.
+    """
+    return _asking_for(function, "redis_url", "namespace", *_DATABASE, "home")
+
+
+def with_redis_and_database_config(function: Command) -> Command:
+    """Like `with_database_config`, for commands that need a Redis as well."""
+    return with_database_config(_with_redis(function))
+
+
+def _with_redis(function: Command) -> Command:
+    @functools.wraps(function)
+    def command(config: StorageConfig, *args: Any, **kwargs: Any) -> Any:
+        check_redis_is_known(config)
+        return function(config, *args, **kwargs)
+
+    return command
 
 
 def _asking_for(function: Command, *names: str) -> Command:

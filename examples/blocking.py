@@ -76,7 +76,10 @@ def script(bus: Bus, *names: str) -> None:
 
 
 if __name__ == "__main__":
+    roles = {"worker": worker, "web": web, "script": script}
+    if len(sys.argv) < 3 or sys.argv[2] not in roles:
+        sys.exit(__doc__)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     namespace = os.environ.get("ARGENTBUS_NAMESPACE", "argent")
     with Bus.connect(sys.argv[1], namespace=namespace, ttl=3) as connected:
-        {"worker": worker, "web": web, "script": script}[sys.argv[2]](connected, *sys.argv[3:])
+        roles[sys.argv[2]](connected, *sys.argv[3:])

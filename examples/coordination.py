@@ -1,7 +1,4 @@
-"""Locks, permits, jobs, a leader and shared state, on one Redis.
-
-python examples/coordination.py redis://127.0.0.1:6380
-"""
+"""Locks, permits, jobs, a leader and shared state: `python examples/coordination.py URL`."""
 
 import os
 import sys
@@ -10,6 +7,9 @@ import anyio
 import msgspec
 
 from bus import ABSENT, Bus, LockNotAcquired, MapSnapshot, StaleVersion
+
+RUN = os.urandom(4).hex()  # names of its own: it may be run again within the hour
+JOB = f"heartbeat:scout-{RUN}"
 
 
 class Step(msgspec.Struct):
@@ -38,11 +38,11 @@ async def locks(bus: Bus) -> None:
 
 async def jobs(bus: Bus) -> None:
     # Any number of processes may run this loop: each period's run comes to one of them.
-    async for run in bus.once_per("heartbeat:scout", 3600):
+    async for run in bus.once_per(JOB, 3600):
         async with run as lease:
             print(f"the run of this hour, attempt {run.attempt}, {lease.name}")
         break
-    print(f"and no other: {await bus.once_per('heartbeat:scout', 3600).claim()}")
+    print(f"and no other: {await bus.once_per(JOB, 3600).claim()}")
 
 
 async def leader(bus: Bus) -> None:
@@ -54,7 +54,7 @@ async def leader(bus: Bus) -> None:
 
 
 async def state(bus: Bus) -> None:
-    plan = bus.map("plan", Step, sender="scout")
+    plan = bus.map(f"plan-{RUN}", Step, sender="scout")
     async with plan.watch() as changes:
         first = await plan.put("step-1", Step("dig"), if_version=ABSENT)
         await plan.put("step-1", Step("dig", done=True), if_version=first.version)
@@ -81,4 +81,4 @@ async def main(url: str) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(main, sys.argv[1])
+    anyio.run(main, sys.argv[1]) if len(sys.argv) == 2 else sys.exit(__doc__)

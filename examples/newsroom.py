@@ -12,6 +12,7 @@ id the second time, and so no effect.
 import contextlib
 import os
 import re
+import signal
 import sys
 import time
 import uuid
@@ -33,6 +34,10 @@ EDITION = os.environ.get("NEWSROOM_EDITION", "first")
 
 #: Characters of one memory item: a longer section becomes several.
 MOST_TEXT = 100_000
+
+
+#: The queue of pages: the newsroom's own, whatever else is on this Redis.
+PAGES = "newsroom.pages"
 
 
 class Page(msgspec.Struct):
@@ -62,7 +67,7 @@ class Published(msgspec.Struct):
 
 async def scout(agent: Agent, storage: StorageClient, folder: Path) -> None:
     """Hand out every page of the folder as a task and a message, once among all scouts."""
-    pages = agent.queue("pages", Page)
+    pages = agent.queue(PAGES, Page)
     for name, path in markdown(folder):
         task = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{EDITION} {name}"))
         await agent.set_state(status="processing", activity=f"claims {name}")
@@ -84,7 +89,7 @@ async def writer(agent: Agent, storage: StorageClient) -> None:
         filed = 0
         # A message is acknowledged at the end of its `async with`. What a writer holds when it
         # dies goes to the next one.
-        async with agent.queue("pages", Page).consume("writers", prefetch=4) as deliveries:
+        async with agent.queue(PAGES, Page).consume("writers", prefetch=4) as deliveries:
             async for delivery in deliveries:
                 async with delivery:
                     page = delivery.body
@@ -158,12 +163,23 @@ def sections(name: str, path: Path) -> list[str]:
     ]
 
 
+async def leave_on_signal(work: anyio.CancelScope) -> None:
+    """End the work, and so leave at once: who just dies is missed only after its TTL."""
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        await anext(signals)
+        work.cancel()
+
+
 async def main(role: str, *arguments: str) -> None:
     config = StorageConfig.load()
     async with (
-        Bus.connect(config.redis_url, namespace=config.namespace, ttl=3) as bus,
+        Bus.connect(
+            config.redis_url, namespace=config.namespace, ttl=3, signing=config.signing()
+        ) as bus,
         bus.join(role, role=role) as agent,
+        anyio.create_task_group() as tasks,
     ):
+        tasks.start_soon(leave_on_signal, tasks.cancel_scope)
         storage = StorageClient(agent)
         match role, arguments:
             case "scout", [folder]:
@@ -177,5 +193,6 @@ async def main(role: str, *arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        anyio.run(main, *sys.argv[1:])
+    if sys.argv[1:2] not in (["scout"], ["writer"], ["editor"]):
+        sys.exit(__doc__)
+    anyio.run(main, *sys.argv[1:])

@@ -66,14 +66,19 @@ async def watch(plan: Map[Step]) -> None:
 
 async def main(command: str, *arguments: str) -> None:
     async with Bus.connect(URL, namespace=NAMESPACE) as bus:
-        plan = bus.map("garden", Step, sender=arguments[0] if command == "work" else None)
-        if command == "make":
-            await make(plan, *arguments)
-        elif command == "work":
-            await work(bus, plan, *arguments)
-        else:
-            await watch(plan)
+        plan = bus.map(
+            "garden", Step, sender=arguments[0] if command == "work" and arguments else None
+        )
+        match command, arguments:
+            case "make", [_, *_]:
+                await make(plan, *arguments)
+            case "work", [name]:
+                await work(bus, plan, name)
+            case "watch", []:
+                await watch(plan)
+            case _:
+                sys.exit(__doc__)
 
 
 if __name__ == "__main__":
-    anyio.run(main, *(sys.argv[1:] or ["watch"]))
+    anyio.run(main, *(sys.argv[1:] or ["help"]))

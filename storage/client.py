@@ -46,7 +46,7 @@ from .log import (
 from .model import values
 from .outcome import Outcome
 from .parts import RESULTS, Scoped
-from .reads import READS, ReadRequest
+from .reads import READS, ReadRequest, why_nobody_answers
 from .secrets import Keyring
 
 T = TypeVar("T")
@@ -261,8 +261,8 @@ class StorageClient(Scoped):
             left = self._timeout - (anyio.current_time() - started)
             if left <= 0:
                 raise DatabaseUnavailable(
-                    f"no sidecar answered {method} within {self._timeout:g} s: is one running "
-                    "(`argentbus agents`)?"
+                    f"no sidecar answered {method} within {self._timeout:g} s: "
+                    f"{await why_nobody_answers(self._bus)}"
                 )
             try:
                 # A read changes nothing: it may be asked twice.

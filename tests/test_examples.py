@@ -42,8 +42,29 @@ def test_each_is_short_and_tested() -> None:
         assert example.stem in source, f"{example.name} is run by no test"
 
 
+@pytest.mark.parametrize("arguments", [(), ("nonsense",)], ids=["nothing", "nonsense"])
+@pytest.mark.parametrize(
+    "example", ["newsroom", "coordination", "plan", "panel", "workers", "blocking"]
+)
+async def test_one_that_is_called_wrongly_says_how_to(
+    fleet: Fleet, example: str, arguments: tuple[str, ...]
+) -> None:
+    if (example, arguments) == ("coordination", ("nonsense",)):
+        return  # a URL that is none: the bus says so
+    program = fleet.start(example, *arguments)
+    assert await program.ends() == 1
+    assert f"python examples/{example}.py" in program.errors
+    assert "Traceback" not in program.errors
+
+
 async def test_coordination(fleet: Fleet, redis_server: Any) -> None:
-    assert await fleet.run("coordination", redis_server.url) == [
+    for _ in range(2):  # also again within the hour
+        await _coordinates(fleet, redis_server)
+
+
+async def _coordinates(fleet: Fleet, redis_server: Any) -> None:
+    lines = await fleet.run("coordination", redis_server.url)
+    assert [re.sub(r"-[0-9a-f]{8}$", "", line) for line in lines] == [
         "holding lock report for 10 s at a time: True",
         "the lock is another's",
         "two readers at once",

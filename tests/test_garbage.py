@@ -83,7 +83,7 @@ def test_nothing_stops_and_nothing_is_lost(shell: Shell) -> None:
             assert next(line for line in lines if line.startswith(b"event: update"))
     kinds = {key.rpartition(b":")[2] for key in vandal.streams}
     assert {b"events", b"inbox", b"log"} < kinds
-    assert any(b"{queue:pages}" in key for key in vandal.streams)
+    assert any(b"{queue:newsroom.pages}" in key for key in vandal.streams)
     for name in (b"topic:news", b"topic:dashboard", b"instance:"):
         assert any(name in channel for channel in vandal.channels), name
 
@@ -91,7 +91,7 @@ def test_nothing_stops_and_nothing_is_lost(shell: Shell) -> None:
     assert stored["completed"] == demo["pages"]
     assert (stored["items"], stored["missing"], stored["twice"]) == (demo["sections"], 0, 0)
     assert demo["dead_letters"] > 0
-    reasons = {letter["reason"].split(":")[0] for letter in _dead(shell, "pages")}
+    reasons = {letter["reason"].split(":")[0] for letter in _dead(shell, "newsroom.pages")}
     assert {"the entry has no field named e", "not an envelope"} <= reasons
 
     for name in ("sidecar", "dashboard"):

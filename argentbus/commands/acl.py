@@ -8,7 +8,7 @@ import click
 
 from argentbus.errors import NoSuchUser
 from argentbus.loop import run
-from argentbus.options import Command, json_option, print_json, with_config
+from argentbus.options import Command, json_option, print_json, with_config, with_settings
 from bus import Bus, ServerRefused, SigningKeyUnusable, UnsupportedServer
 from bus.acl import Grants, rules, user_of
 from bus.keys import check_name
@@ -87,7 +87,7 @@ def revoke(config: StorageConfig, agent: str, as_json: bool) -> None:
 
 @acl.command()
 @click.argument("agent", required=False)
-@with_config
+@with_settings
 def secret(config: StorageConfig, agent: str | None) -> None:
     """Print a line for a signing key file: a new master secret, or the secret of AGENT.
 
@@ -140,10 +140,12 @@ async def _grant(
             # Users are not replicated: without them on the replicas, a failover locks agents out.
             await bus.link.everywhere("ACL", "SETUSER", user, *granted, *credentials, replicas=True)
             saved = await _save(bus)
+        address = bus.link.address
     if dry_run:
         password = None
+    url = _url(address, f"{user.replace(':', '%3A')}:{password}") if password else None
     if as_json:
-        done = {"user": user, "password": password, "rules": granted}
+        done = {"user": user, "password": password, "url": url, "rules": granted}
         print_json(done | {"applied": not dry_run, "persisted": not (saved or dry_run)})
         return
     if dry_run:
@@ -152,8 +154,7 @@ async def _grant(
     click.echo(f"user      {user}")
     if password:
         click.echo(f"password  {password}   (printed this once)")
-        login = f"{user.replace(':', '%3A')}:{password}"
-        click.echo(f"URL       {_url(bus.link.address, login)}")
+        click.echo(f"URL       {url}")
     if saved:
         click.echo(saved, err=True)
 
@@ -221,7 +222,8 @@ async def _save(bus: Bus) -> str:
             raise
         return (
             "The server has no `aclfile`: this holds until it is started again. Set one in its "
-            "configuration, or run `CONFIG REWRITE` there."
+            "configuration, or run `CONFIG REWRITE` there. The Redis that `argentbus up` brings "
+            "keeps no users: grant again when it was started, or give `up` a Redis of yours."
         )
     return ""
 

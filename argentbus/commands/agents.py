@@ -86,8 +86,14 @@ async def _print_words(roster: Roster) -> None:
     changes = roster.changes(buffer=100_000)
     for agent, view in sorted(roster.agents.items()):
         click.echo(_words("present", agent, view, time.time()))
+    said: dict[str, str] = {}
     async for change in changes:
-        click.echo(_words(change.kind, change.agent, change.view, change.at))
+        words = _words(change.kind, change.agent, change.view, change.at)
+        # Each progress is a change, of which the line shows nothing: it would repeat the last one.
+        news = words.partition(" ")[2]
+        if change.kind != "changed" or said.get(change.agent) != news:
+            click.echo(words)
+        said[change.agent] = news
 
 
 async def _redraw(roster: Roster) -> None:

@@ -11,7 +11,7 @@ import argentbus
 from argentbus.demo.outcome import Outcome
 from argentbus.demo.story import perform
 from argentbus.loop import run
-from argentbus.options import json_option, print_json, with_database_config
+from argentbus.options import json_option, print_json, with_redis_and_database_config
 from storage.config import StorageConfig
 from storage.errors import NotSupported
 
@@ -20,7 +20,7 @@ from storage.errors import NotSupported
 @click.argument(
     "folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path)
 )
-@with_database_config
+@with_redis_and_database_config
 @json_option
 def demo(config: StorageConfig, folder: Path | None, as_json: bool) -> int:
     """Watch three agents turn the Markdown of FOLDER into memory, and survive a kill.
@@ -71,6 +71,6 @@ def _print(outcome: Outcome, config: StorageConfig) -> None:
     verdict = (
         "The counts agree: nothing was lost, nothing is there twice."
         if outcome.agrees
-        else f"The counts do not agree: {stored.missing} sections are missing."
+        else f"The counts do not agree: {'; '.join(outcome.faults)}."
     )
     console.print(f"{verdict} The database is {config.sqlite_path}", soft_wrap=True)

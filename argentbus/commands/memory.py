@@ -63,7 +63,9 @@ async def _list(
     if as_json:
         print_json([_record(item) for item in found])
     else:
-        _print([(None, item) for item in found])
+        filtered = agent or memory_type or significance
+        nothing = "No memory item is like that." if filtered else "There are no memory items yet."
+        _print([(None, item) for item in found], nothing)
 
 
 async def _search(
@@ -74,7 +76,7 @@ async def _search(
     if as_json:
         print_json([{"score": hit.score, "item": _record(hit.item)} for hit in found])
     else:
-        _print([(hit.score, hit.item) for hit in found])
+        _print([(hit.score, hit.item) for hit in found], "No memory item is like that.")
 
 
 def _record(item: MemoryItem) -> dict[str, Any]:
@@ -84,9 +86,9 @@ def _record(item: MemoryItem) -> dict[str, Any]:
     return record
 
 
-def _print(found: list[tuple[float | None, MemoryItem]]) -> None:
+def _print(found: list[tuple[float | None, MemoryItem]], nothing: str) -> None:
     if not found:
-        click.echo("No memory item is like that.")
+        click.echo(nothing)
         return
     made = table("agent", "type", "at", wide="summary")
     for score, item in found:

@@ -10,20 +10,23 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from argentbus.backlogs import backlog, existing
+from argentbus.discovery import check_redis_is_known
 from argentbus.errors import NoSuchQueue
 from argentbus.loop import run
-from argentbus.options import json_option, print_json, with_config
+from argentbus.options import json_option, print_json, with_config, with_settings
 from bus import (
     Bus,
     DeadLetter,
-    InvalidName,
     Queue,
     QueueStatistics,
-    ServerRefused,
     UndecodableMessage,
 )
 from presence.text import clean, moment
 from storage.config import StorageConfig
+
+#: Columns of a terminal in which every figure has room.
+WIDE: Final = 100
 
 #: Dead letters read, or put back, in one call.
 PAGE: Final = 100
@@ -31,11 +34,16 @@ PAGE: Final = 100
 
 @click.group(invoke_without_command=True)
 @click.pass_context
-@with_config
+@with_settings
 @json_option
 def queues(config: StorageConfig, context: click.Context, as_json: bool) -> None:
-    """List every queue of the namespace, or look into the dead letters of one."""
+    """List every queue of the namespace, or look into the dead letters of one.
+
+    The inbox of an agent is the queue `inbox:NAME`. `log:P` is the write log of partition P: what
+    waits there is not in the database yet, and its dead letters are writes that were set aside.
+    """
     if context.invoked_subcommand is None:
+        check_redis_is_known(config)
         run(_list, config, as_json)
 
 
@@ -127,17 +135,18 @@ def _check_ids(ids: tuple[str, ...]) -> None:
 
 async def _list(config: StorageConfig, as_json: bool) -> None:
     async with Bus.connect(config.redis_url, namespace=config.namespace) as bus:
-        found = []
-        for name in await bus.queues():
-            try:
-                found.append(await bus.queue(name, object).statistics())
-            except (InvalidName, ServerRefused) as error:  # the others are still worth a look
-                click.echo(f"{clean(name, 128)} cannot be counted: {error}", err=True)
+        seen = await backlog(bus)
+        found = seen.counted
+        for name, why in seen.odd.items():  # the others are still worth a look
+            click.echo(f"{clean(name, 128)} cannot be counted: {why}", err=True)
+        if seen.hidden:
+            click.echo(seen.in_words(), err=True)
         where = f"the namespace {bus.namespace} on {bus.link.address}"
     if as_json:
         print_json(found)
     elif found:
-        Console().print(_table(found))
+        console = Console()
+        console.print(_table(found) if console.width >= WIDE else _narrow_table(found))
     else:
         click.echo(f"No queue was ever used in {where}.")
 
@@ -185,7 +194,7 @@ async def _move(
     done: str,
     as_json: bool,
 ) -> None:
-    async with _existing(config, name) as queue:
+    async with _existing(config, name, to_replay=done == "replayed") as queue:
         if ids:
             moved = await (queue.replay(*ids) if done == "replayed" else queue.purge(*ids))
         elif done == "replayed":
@@ -210,14 +219,11 @@ def _not_there(name: str, number: int) -> NoSuchQueue:
 
 
 @asynccontextmanager
-async def _existing(config: StorageConfig, name: str) -> AsyncIterator[Queue[object]]:
+async def _existing(
+    config: StorageConfig, name: str, *, to_replay: bool = False
+) -> AsyncIterator[Queue[object]]:
     async with Bus.connect(config.redis_url, namespace=config.namespace) as bus:
-        queue = bus.queue(name, object)
-        known = await bus.queues()
-        if name not in known:
-            some = f"there are {', '.join(known[:10])}" if known else "none was ever used"
-            raise NoSuchQueue(f"no queue {name} in the namespace {bus.namespace}: {some}")
-        yield queue
+        yield await existing(bus, name, to_replay=to_replay)
 
 
 def _record(letter: DeadLetter) -> dict[str, Any]:
@@ -279,6 +285,23 @@ def _table(found: list[QueueStatistics]) -> Table:
             cells = ["", "", "", "", "", ""]
         if not queue.groups:
             table.add_row(*cells, "(nobody)", "", "", _age(queue.oldest_age), "")
+    return table
+
+
+def _narrow_table(found: list[QueueStatistics]) -> Table:
+    """What matters first, whole; the rest is in `--json` and in a wider terminal."""
+    table = Table(box=None, pad_edge=False, header_style="bright_black")
+    table.add_column("queue / group", overflow="fold", ratio=1)
+    for title in ("length", "dead", "pending", "lag", "oldest"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for queue in found:
+        dead = Text(str(queue.dead), style="bold red" if queue.dead else "")
+        name = Text(clean(queue.name, 128), style="bold")
+        table.add_row(name, str(queue.length), dead, "", "", _age(queue.oldest_age))
+        for group in queue.groups:
+            lag = "?" if group.lag is None else str(group.lag)
+            numbers = (str(group.pending), lag, _age(group.oldest_age))
+            table.add_row(Text("  " + clean(group.name, 128)), "", "", *numbers)
     return table
 
 

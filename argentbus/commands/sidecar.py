@@ -3,13 +3,13 @@
 import click
 
 from argentbus.loop import run
-from argentbus.options import with_database_config
+from argentbus.options import with_redis_and_database_config
 from argentbus.telemetry import exporting
 from storage.config import StorageConfig
 
 
 @click.command()
-@with_database_config
+@with_redis_and_database_config
 def sidecar(config: StorageConfig) -> None:
     """Write memories and tasks from the log in Redis to the database.
 

@@ -66,7 +66,9 @@ async def _list(
 ) -> None:
     async with looked_into(config, agent) as view:
         found = await view.tasks.list_tasks(limit=limit, **filters)
-    _print(found, as_json, "No task is like that.")
+    filtered = agent or any(filters.values())
+    nothing = "No task is like that." if filtered else "There are no tasks yet."
+    _print(found, as_json, nothing)
 
 
 async def _ready(config: StorageConfig, agent: str | None, limit: int, as_json: bool) -> None:

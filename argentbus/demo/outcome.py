@@ -21,6 +21,7 @@ class Work:
         pages: Names of the pages.
         total: Sections on them.
         hashes: Of their texts: sections that say the same are one memory.
+        queue: The name of the queue of pages.
         announcement: Type of what the editor announces.
 
     Raises:
@@ -29,6 +30,7 @@ class Work:
 
     def __init__(self, script: Path, folder: Path) -> None:
         newsroom = _loaded(script)
+        self.queue: str = newsroom.PAGES
         self.announcement: Any = newsroom.Published
         self.pages: set[str] = set()
         self.total = 0
@@ -108,6 +110,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         seconds_to_gone: From its death until the roster said so.
         seconds_to_done: From then until everything was published.
         dead_letters: Messages that nobody could handle.
+        queue: Where they would be.
     """
 
     pages: int
@@ -118,8 +121,23 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     seconds_to_gone: float
     seconds_to_done: float
     dead_letters: int
+    queue: str
 
     @property
     def agrees(self) -> bool:
         """Whether everything that was sent is there, once."""
-        return self.stored == Stored(self.sections, 0, 0, self.pages) and self.dead_letters == 0
+        return not self.faults
+
+    @property
+    def faults(self) -> list[str]:
+        """What is not as it was to be, in words."""
+        stored = self.stored
+        said = {
+            "sections are missing": stored.missing,
+            "sections are there more than once": stored.twice,
+            "tasks are not completed": self.pages - stored.completed,
+            f"messages became dead letters (`argentbus queues dead {self.queue}`)": (
+                self.dead_letters
+            ),
+        }
+        return [f"{number} {what}" for what, number in said.items() if number]

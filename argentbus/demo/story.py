@@ -14,6 +14,7 @@ from bus.messages.envelope import new_id
 from presence import Roster
 from presence.text import clean
 from storage.config import StorageConfig
+from storage.reads import REQUIRED, SIGNATURES
 
 from .crew import Crew, crew
 from .outcome import Outcome, Work, stored
@@ -49,10 +50,10 @@ async def perform(
     pace = min(MOST_PACE, LENGTH / work.total)
     env = {"NEWSROOM_EDITION": edition, "NEWSROOM_PACE": str(pace)}
     async with (
-        Bus.connect(config.redis_url, namespace=config.namespace) as bus,
+        Bus.connect(config.redis_url, namespace=config.namespace, signing=config.signing()) as bus,
         Roster.watch(bus) as roster,
     ):
-        _check_stage(roster)
+        _check_stage(roster, signs=bus.signing is not None)
         try:
             async with bus.lock("demo", wait=0):
                 with crew(script, config, env) as company:
@@ -62,11 +63,17 @@ async def perform(
             raise DemoFailed("another demonstration runs here: wait for its end") from None
 
 
-def _check_stage(roster: Roster) -> None:
-    if not any(view.presence.role == "sidecar" for view in roster.agents.values()):
+def _check_stage(roster: Roster, *, signs: bool) -> None:
+    sidecars = [view for view in roster.agents.values() if view.presence.role == "sidecar"]
+    if not sidecars:
         raise DemoFailed(
             "no sidecar is present, which would bring memories into the database: run `make up` "
             "(or `argentbus up`) in another shell first"
+        )
+    if not signs and any(view.state.fields.get(SIGNATURES) == REQUIRED for view in sidecars):
+        raise DemoFailed(
+            "the sidecar refuses what is not signed: name its key file in "
+            "ARGENTBUS_SIGNING_KEY_FILE, as it has it"
         )
     present = sorted(set(ROLES) & set(roster.agents))
     if present:
@@ -127,7 +134,7 @@ class _Story:
             self._tell(f"editor published {clean(page.name, 120)}")
 
     async def run(self, folder: Path, database: Path) -> Outcome:
-        queue = self._bus.queue("pages", object)
+        queue = self._bus.queue(self._work.queue, object)
         dead_before = (await queue.statistics()).dead
         processes = {
             "writer": self._company.start("writer"),
@@ -169,6 +176,7 @@ class _Story:
             seconds_to_gone=gone - killed,
             seconds_to_done=done - gone,
             dead_letters=(await queue.statistics()).dead - dead_before,
+            queue=queue.name,
         )
 
     def _filed(self) -> int:

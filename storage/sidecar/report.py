@@ -8,6 +8,7 @@ from bus import Agent, BusError
 from bus.telemetry.journal import Journal
 from storage.adapter import StorageAdapter
 from storage.errors import DatabaseUnavailable
+from storage.reads import REQUIRED, SIGNATURES
 
 log = Journal("argentbus.sidecar")
 
@@ -61,6 +62,8 @@ class Report:
             counts = await storage.count("memory_items", "tasks")
         except DatabaseUnavailable as error:
             self.error = str(error)
+        signing = agent.bus.signing
+        signatures = {SIGNATURES: REQUIRED if signing and signing.required else None}
         await agent.set_state(
             status="idle" if self.error is None else "contemplating",
             activity="writing what agents send" if self.error is None else "waits for the database",
@@ -69,5 +72,6 @@ class Report:
             lag=sum(self.lag.get(partition, 0) for partition in self.partitions),
             partitions=",".join(str(partition) for partition in sorted(self.partitions)),
             error=self.error,
+            **signatures,
             **counts,
         )

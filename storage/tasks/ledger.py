@@ -121,7 +121,11 @@ def check_holder(task: Task, agent: str, claim_id: str | None, *, owner_may: boo
         Violation: somebody else has the task, or the claim is over.
     """
     if claim_id is not None and task.claim_id != claim_id:
-        raise Violation(f"the claim on task {task.id} is over: {_holder(task)}")
+        another = "" if task.claim_id is None else ", under another claim"
+        raise Violation(
+            f"claim {claim_id[:200]} is not, or no longer, one on task {task.id}: "
+            f"{_holder(task)}{another}"
+        )
     if task.claim_id is None or agent in ("", task.assignee):
         return
     if not (owner_may and agent == task.agent_id):

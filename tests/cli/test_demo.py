@@ -7,9 +7,12 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
+from argentbus.demo.outcome import Outcome, Stored
+from bus import blocking
 from tests.shell import ROOT, Shell
 from tests.waiting import eventually
 
@@ -56,6 +59,55 @@ def test_it_can_be_given_again_and_what_is_known_is_not_doubled(shell: Shell, fo
     with closing(sqlite3.connect(copy.running["sqlite_path"])) as database:
         rows = database.execute("SELECT count(*) FROM memory_items").fetchone()
     assert rows == (first["sections"],)
+
+
+def test_what_is_not_its_own_does_not_count(shell: Shell, folder: Path) -> None:
+    copy = shell.up()
+    with blocking.Bus.connect(copy.redis_url) as bus, bus.join("printer") as printer:
+        printer.queue("pages", int).put(1)
+    outcome = json.loads(shell.run("demo", str(folder), "--json").stdout)
+    assert outcome["dead_letters"] == 0
+
+
+def test_dead_letters_are_told_from_what_is_missing() -> None:
+    outcome = Outcome(
+        pages=2,
+        sections=3,
+        stored=Stored(items=3, missing=0, twice=0, completed=2),
+        killed=1,
+        unfinished=0,
+        seconds_to_gone=1.0,
+        seconds_to_done=1.0,
+        dead_letters=0,
+        queue="newsroom.pages",
+    )
+    assert outcome.agrees
+    buried = msgspec.structs.replace(outcome, dead_letters=1)
+    assert not buried.agrees
+    assert buried.faults == [
+        "1 messages became dead letters (`argentbus queues dead newsroom.pages`)"
+    ]
+    lost = msgspec.structs.replace(
+        outcome, stored=msgspec.structs.replace(outcome.stored, items=2, missing=1)
+    )
+    assert lost.faults == ["1 sections are missing"]
+
+
+def test_it_says_at_once_that_the_sidecar_asks_for_signatures(shell: Shell, tmp_path: Path) -> None:
+    keys = tmp_path / "signing.key"
+    keys.write_text(shell.run("acl", "secret").stdout)
+    keys.chmod(0o600)
+    asking = {"ARGENTBUS_SIGNING_KEY_FILE": str(keys)}
+    shell.env |= asking
+    shell.up()
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages" / "one.md").write_text("# A\n\nfirst\n\n# B\n\nsecond\n\n# C\n\nthird\n")
+    signed = shell.run("demo", str(tmp_path / "pages"))
+    assert signed.returncode == 0, signed
+    del shell.env["ARGENTBUS_SIGNING_KEY_FILE"]
+    said = shell.fails("demo", str(tmp_path / "pages"))
+    assert "refuses what is not signed" in said
+    assert "ARGENTBUS_SIGNING_KEY_FILE" in said
 
 
 def test_a_folder_without_text_is_named(shell: Shell, tmp_path: Path) -> None:

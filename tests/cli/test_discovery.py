@@ -8,6 +8,8 @@ import pytest
 from argentbus import discovery
 from argentbus.discovery import Running, announce, find, held, locate
 from argentbus.errors import DataDirectoryUnusable
+from tests.conftest import RedisServer
+from tests.shell import Shell
 
 
 def running(pid: int | None = None) -> Running:
@@ -67,3 +69,34 @@ def test_a_running_copy_counts_more_than_the_file_and_less_than_what_is_said(
         assert found.namespace == "crew"
         told = locate({"namespace": "other"}, env | {"ARGENTBUS_REDIS_URL": "redis://env:2"})
         assert (told.redis_url, told.namespace) == ("redis://env:2", "other")
+
+
+def test_a_directory_on_which_nothing_runs_is_not_taken_for_another_copys(shell: Shell) -> None:
+    down = str(shell.home / "down")
+    for command in (
+        *(("agents",), ("queues",), ("queues", "dead", "q"), ("queues", "purge", "q", "--all")),
+        *(("demo",), ("sidecar",), ("acl", "show", "scout"), ("dashboard",)),
+    ):
+        said = shell.fails(*command, "--data", down)
+        assert f"nothing is up on {down}" in said, command
+        assert f"argentbus up --data '{down}'" in said
+        assert "--redis-url" in said
+    assert f"nothing is up on {down}" in shell.fails("agents", ARGENTBUS_HOME=down)
+    doctor = shell.run("doctor", "--data", down)
+    assert f"nothing is up on {down}" in doctor.stdout
+    assert doctor.returncode == 1
+    # What needs the database only looks into that of the directory.
+    assert f"nothing is stored at {down}" in shell.fails("memory", "--data", down)
+    assert shell.run("acl", "secret", "--data", down).stdout.startswith("* ")
+
+
+def test_a_redis_that_is_named_is_used_with_any_directory(
+    shell: Shell, redis_server: RedisServer, namespace: str
+) -> None:
+    down = str(shell.home / "down")
+    where = ("--data", down, "--namespace", namespace)
+    assert "[]" in shell.run("queues", "--json", "--redis-url", redis_server.url, *where).stdout
+    listed = shell.run("queues", *where, "--json", ARGENTBUS_REDIS_URL=redis_server.url)
+    assert listed.returncode == 0
+    said = shell.fails("queues", *where, "dead", "q", "--redis-url", redis_server.url)
+    assert "no queue q" in said

@@ -68,6 +68,7 @@ def test_the_doctor_finds_a_redis_that_forgets(shell: Shell, forgetful_redis) ->
     findings = {finding["subject"]: finding for finding in json.loads(ended.stdout)}
     assert findings["durability"]["verdict"] == "fault"
     assert "appendonly" in findings["durability"]["detail"]
+    assert "allkeys-lru" in findings["eviction"]["detail"]
     assert findings["sidecar"]["verdict"] == "note"
 
 

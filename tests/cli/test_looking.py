@@ -145,3 +145,17 @@ def test_looking_makes_no_database(line: Line, shell: Shell, path: Path) -> None
         assert "nothing is stored at" in line.fails(*command, "--sqlite", str(path))
     assert "nothing is stored at" in shell.fails("tasks", "--sqlite", str(path))
     assert not path.exists()
+
+
+async def _nothing(path: Path) -> None:
+    async with SQLiteAdapter.open(path):
+        pass
+
+
+def test_where_nothing_is_stored_no_filter_is_to_blame(line: Line, path: Path) -> None:
+    anyio.run(_nothing, path)
+    where = ("--sqlite", str(path))
+    assert "There are no memory items yet." in line.printed("memory", *where)
+    assert "No memory item is like that." in line.printed("memory", *where, "--agent", "scout")
+    assert "There are no tasks yet." in line.printed("tasks", *where)
+    assert "No task is like that." in line.printed("tasks", *where, "--assignee", "nobody")

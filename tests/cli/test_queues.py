@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from bus import Bus, Queue
+from storage.log import log_of, partition_count
 from tests.shell import Shell
 
 HOSTILE = "\x1b[31mred\x1b[0m <script>alert(1)</script>\nsecond line"
@@ -148,3 +149,67 @@ async def test_one_that_is_no_queue_does_not_hide_the_others(shell: Shell, bus: 
     assert dead.returncode == 0, dead
     assert "after 0 deliveries" in dead.stdout
     assert "Traceback" not in shell.run("doctor", *where).stderr
+
+
+async def test_inboxes_and_write_logs_are_an_operators_to_see(
+    shell: Shell, bus: Bus, where
+) -> None:
+    async with bus.join("writer") as writer, bus.join("scout") as scout:
+        await scout.send("writer", Review("bad"))
+        await (await anext(writer.inbox(Review))).reject("cannot be read")
+        await scout.send("writer", Review("waits"))
+        await partition_count(bus, 2)
+        log = log_of(bus, 1)
+        place = await log.place(Review("a write"), sender="scout")
+        [entry] = await log.read()
+        await log.reject(entry, reason="the summary is empty")
+        assert place.entry_id == entry.id
+
+        listed = {
+            one["name"]: one for one in json.loads(shell.run("queues", "--json", *where).stdout)
+        }
+        assert set(listed) == {"inbox:writer", "log:1"}
+        assert (listed["inbox:writer"]["dead"], listed["log:1"]["dead"]) == (1, 1)
+
+        dead = shell.run("queues", "dead", "log:1", *where).stdout
+        assert "the summary is empty" in dead
+        assert "from scout" in dead
+        assert "not put back" in shell.fails("queues", "replay", "log:1", "--all", *where)
+        dropped = shell.run("queues", "purge", "log:1", "--all", *where).stdout
+        assert "1 of 1" in dropped
+        assert await log.dead_length() == 0
+
+        said = {f["detail"] for f in json.loads(shell.run("doctor", "--json", *where).stdout)}
+        assert any("1 dead letters in inbox:writer" in detail for detail in said), said
+        [letter] = json.loads(shell.run("queues", "dead", "inbox:writer", "--json", *where).stdout)
+        assert (letter["reason"], letter["body"]) == ("cannot be read", {"text": "bad"})
+        assert "1 of 1" in shell.run("queues", "replay", "inbox:writer", "--all", *where).stdout
+        texts = {(await anext(writer.inbox(Review))).body.text for _ in "12"}
+        assert texts == {"waits", "bad"}
+        assert "no queue inbox:nobody" in shell.fails("queues", "dead", "inbox:nobody", *where)
+
+
+async def test_who_may_not_look_is_told_so(shell: Shell, bus: Bus, where) -> None:
+    for number in range(7):
+        await bus.queue(f"reviews-{number}", Review).put(Review("one"))
+    granted = json.loads(shell.run("acl", "grant", "scout", "--json", *where).stdout)
+    own = ["--redis-url", granted["url"], "--namespace", bus.namespace]
+    try:
+        findings = json.loads(shell.run("doctor", "--json", *own).stdout)
+        [found] = [finding for finding in findings if finding["subject"] == "queues"]
+        assert found["verdict"] == "note", found
+        assert "may not look into" in found["detail"]
+        assert "is no queue" not in str(findings)
+        assert "may not look into" in shell.run("queues", *own).stderr
+    finally:
+        shell.run("acl", "revoke", "scout", *where)
+
+
+async def test_a_narrow_terminal_cuts_no_name_and_no_title(shell: Shell, bus: Bus, where) -> None:
+    name = "guide:a-name-that-is-rather-long"
+    queue = bus.queue(name, Review)
+    await _bury(queue, "one")
+    lines = shell.run("queues", *where, COLUMNS="80").stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0].split() == ["queue", "/", "group", "length", "dead", "pending", "lag", "oldest"]
+    assert [line.split()[0] for line in lines[1:]] == [name, "readers"]

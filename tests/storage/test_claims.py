@@ -158,8 +158,10 @@ async def test_another_process_of_the_same_agent_is_told_apart_by_its_claim(
     await tasks.create_task(title="x", task_id="t-1")
     await storage.apply([claim_at(0, "a")])
     await storage.apply([claim_at(20, "a")])
-    with pytest.raises(CommandRefused, match="claim on task t-1 is over: task t-1 is claimed by a"):
+    with pytest.raises(CommandRefused, match="a at 0 is not, or no longer, one on"):
         await tasks.complete("t-1", claim_id="a at 0")
+    with pytest.raises(CommandRefused, match=r"claim wrong is not.*, under another claim"):
+        await tasks.complete("t-1", claim_id="wrong")
     await tasks.complete("t-1", claim_id="a at 20")
 
 

@@ -15,12 +15,14 @@ from bus.messages.envelope import unwrap, wrap
 from bus.messages.signing import derive
 from storage import StorageConfig
 from storage.client import StorageClient
+from storage.errors import DatabaseUnavailable
 from storage.log import log_of, partition_of
 from storage.reads import READS, ReadRequest
 from tests.storage.garbled import item_of
 from tests.storage.rows import query
 from tests.storage.sidecars import environment, process, sidecar, until_it_holds
 from tests.storage.test_garbage import dead_letters
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -131,6 +133,23 @@ async def test_reads_are_in_the_scope_of_who_signed(
                 queue, ReadRequest("items", "list_items", {}), Any, timeout=1, sender="scout"
             )
         assert "is not signed" in (await queue.dead_letters())[0].reason
+
+
+async def test_who_does_not_sign_is_told_that_the_sidecar_asks_for_it(
+    config: StorageConfig, bus: Bus
+) -> None:
+    async with sidecar(config), bus.join("scout") as scout:
+
+        async def says_so() -> bool:
+            states = (await bus.registry.snapshot()).states.values()
+            return any(state.fields.get("signatures") == "required" for state in states)
+
+        await eventually(says_so)
+        with pytest.raises(DatabaseUnavailable, match=r"refuses what is not signed.*KEY_FILE"):
+            await StorageClient(scout, timeout=0.5).memory.list_items()
+    async with bus.join("scout") as scout:
+        with pytest.raises(DatabaseUnavailable, match="none is present: start one"):
+            await StorageClient(scout, timeout=0.5).memory.list_items()
 
 
 async def test_a_sidecar_process_has_its_secret_from_a_file_and_shows_it_nowhere(
