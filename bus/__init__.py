@@ -64,7 +64,6 @@ from .locks.lock import Lock
 from .locks.once import OncePer, Run
 from .locks.semaphore import Semaphore
 from .logs.log import Log, LogEntry, Place
-from .logs.rejection import Rejection
 from .maps.entry import ABSENT, Entry, MapChange, MapSnapshot
 from .maps.map import Map
 from .maps.watch import Watch
@@ -139,7 +138,6 @@ __all__ = [
     "QueueFull",
     "QueueStatistics",
     "Registry",
-    "Rejection",
     "RequestFailed",
     "RequestTimeout",
     "Rules",

@@ -159,7 +159,7 @@ def rules(
         _selector("+info", []),
         *_presence(keys, grants),
         *_others(keys, mark),
-        *_storage(keys, agent, mark, partition),
+        *_storage(keys, mark, partition),
     ]
 
 
@@ -222,7 +222,7 @@ def _others(keys: Keys, mark: str) -> list[str]:
     ]
 
 
-def _storage(keys: Keys, agent: str, mark: str, partition: int) -> list[str]:
+def _storage(keys: Keys, mark: str, partition: int) -> list[str]:
     log, reads = keys.log(f"storage:{partition}"), keys.queue("storage.reads")
     values = ("storage.partitions", f"storage.committed.{partition}")
     return [
@@ -230,8 +230,6 @@ def _storage(keys: Keys, agent: str, mark: str, partition: int) -> list[str]:
         _selector("+get +set", [f"~{log}:producer:{mark}*", f"~{reads}:producer:{mark}*"]),
         _selector("+hexists +hincrby", [f"~{reads}:counts"]),
         _selector("+get", [f"{_READ}{log}:epoch", *(f"{_READ}{keys.value(v)}" for v in values)]),
-        # What was set aside of its own, and why.
-        _selector("+xrange", [f"{_READ}{log}:rejected:{agent}"]),
         # The first to append makes the epoch, in the script that appends.
         _selector("+set", [f"{_WRITE}{log}:epoch"]),
         _selector(_HEAR, [f"&{keys.topic('storage.committed')}"]),

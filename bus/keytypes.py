@@ -66,7 +66,6 @@ _LOG: Final = {
     "": "stream",
     "epoch": "string",
     "dead": "stream",
-    "rejected": "stream",
     "producer": "string",
     "seen": "hash",
     "seen:times": "zset",
@@ -76,7 +75,7 @@ _LOG: Final = {
 #: Parts that stand for many keys: what follows them names one.
 _MANY: Final = {
     *("lane", "dedupe", "producer", "retry", "consumers", "kills", "watch"),
-    *("mark", "agent", "role", "capability", "instances", "rejected"),
+    *("mark", "agent", "role", "capability", "instances"),
 }
 
 

@@ -28,13 +28,11 @@ from .errors import (
     MasterKeyUnusable,
     NotFound,
     NotSupported,
-    Refusal,
     SchemaMismatch,
     SecretRefused,
     SecretUnreadable,
     StorageError,
     WritesLost,
-    WritesRefused,
 )
 from .factory import open_storage
 from .feedback import Judgement
@@ -82,7 +80,6 @@ __all__ = [
     "Position",
     "Project",
     "Reflection",
-    "Refusal",
     "Resource",
     "SchemaMismatch",
     "Scoped",
@@ -101,6 +98,5 @@ __all__ = [
     "TeamMember",
     "TeamRecord",
     "WritesLost",
-    "WritesRefused",
     "open_storage",
 ]

@@ -21,12 +21,12 @@ The example in `StorageClient` stands in such a program, where the dots are, bes
     anyio.run(main)
 """
 
-from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 import anyio
+import msgspec
 
-from bus import Agent, Bus, BusError, Log, Place, RequestFailed, RequestTimeout
+from bus import Agent, Bus, Log, Place, RequestFailed, RequestTimeout, WrongType
 from bus.keys import check_name
 
 from . import errors
@@ -37,14 +37,12 @@ from .errors import DatabaseUnavailable, StorageError, WritesLost
 from .log import (
     COMMITTED,
     Committed,
-    committed_at,
+    committed_name,
     log_of,
     partition_count,
     partition_of,
-    reaches,
 )
 from .model import values
-from .outcome import Outcome
 from .parts import RESULTS, Scoped
 from .reads import READS, ReadRequest, why_nobody_answers
 from .secrets import Keyring
@@ -56,9 +54,6 @@ RESEND: Final = 2.0
 
 #: Seconds between two looks at what is committed, where no notice comes.
 LOOK: Final = 0.5
-
-#: Seconds that a write may take longer, now and then, to learn what was refused before.
-GLANCE: Final = 1.0
 
 
 class StorageClient(Scoped):
@@ -83,23 +78,14 @@ class StorageClient(Scoped):
         agent_id: Who writes and reads.
         settles: False: what was written is in the database after `flush`.
 
-    Nothing flushes by itself. What the storage refused is logged (`argentbus.storage`) and counted
-    in `refused` when the client learns of it: at a flush, at a read, and now and then at a write.
-    What was written last and neither flushed nor followed by a read may be refused without a word.
-
     Example:
         await storage.memory.create_item(summary="the test is flaky", memory_type="event")
-        await storage.flush()  # in the database by now, or `WritesRefused`
+        await storage.flush()  # in the database by now
         hits = await storage.memory.search("flaky tests")
         print(hits[0].item.summary)  #> the test is flaky
     """
 
     settles = False
-
-    @property
-    def refused(self) -> int:
-        """How many of its writes the storage refused, as far as it has learned."""
-        return self._outcome.refused
 
     def __init__(
         self,
@@ -123,7 +109,6 @@ class StorageClient(Scoped):
         self._committed = "0-0"
         self._lost = False
         self._losses = 0
-        self._outcome = Outcome(self.agent)
         super().__init__(self)
 
     async def write(self, command: Command) -> None:
@@ -139,19 +124,13 @@ class StorageClient(Scoped):
         if not self._waits:
             self._losses = log.losses  # of what is none of this client's, or committed
         place = await log.place(command, sender=self.agent)
-        exact = bool(place.entry_id)
-        if not exact:
+        if not place.entry_id:
             # A retry found its entry in the log already: the newest one is at or behind it.
-            place = place._replace(entry_id=await log.last_id())
+            place = Place(place.epoch, await log.last_id())
             self._lost = self._lost or await log.epoch() != place.epoch
         self._note(place, log.losses)
-        self._outcome.add(place, exact=exact)
-        if self._outcome.due:
-            await self._glance(log)
 
     def _note(self, place: Place, losses: int) -> None:
-        if losses != self._losses or place.epoch != self._newest.epoch:
-            self._outcome.carry_over(place.epoch)
         if losses != self._losses:
             # The log lost its tail: the newest entry may have an older one's id.
             self._losses = losses
@@ -175,26 +154,15 @@ class StorageClient(Scoped):
             timeout: Seconds.
 
         Raises:
-            WritesRefused: the storage refused some of it, and all the rest is committed. Said once:
-                to the first flush after it, within a week. Another client's are not said, nor is a
-                write that ended with an error or was cancelled.
             DatabaseUnavailable: it is not within `timeout` seconds: no sidecar runs, it is behind,
                 or its database is down. Nothing is lost: the write log in Redis has it.
             WritesLost: Redis lost the log, or the end of it, since the last flush. Said once.
             BusError: the number of partitions in Redis is garbled.
         """
-        await self._settle(timeout)
-        self._outcome.told()
-
-    async def _settle(self, timeout: float) -> None:
-        """Return when what this client wrote is committed or refused; `flush` says which."""
         goal = self._newest
         with anyio.move_on_after(timeout):
-            if goal.epoch:
-                partition = await self._my_partition()
-                if self._waits:
-                    await self._until_committed(partition, goal)
-                await self._outcome.look(log_of(self._bus, partition), goal)
+            if self._waits:
+                await self._until_committed(await self._my_partition(), goal)
             if self._lost:
                 self._lost = False
                 raise WritesLost(
@@ -210,13 +178,6 @@ class StorageClient(Scoped):
             "(`argentbus doctor`)?"
         )
 
-    async def _glance(self, log: Log) -> None:
-        """Learn what was refused of what is committed by now, where that can be had at once."""
-        with anyio.move_on_after(GLANCE), suppress(BusError):
-            committed = await committed_at(self._bus, await self._my_partition())
-            if committed is not None:
-                await self._outcome.look(log, Place(committed.epoch, committed.entry_id))
-
     async def _until_committed(self, partition: int, goal: Place) -> None:
         log = log_of(self._bus, partition)
         async with self._bus.topic(COMMITTED, Committed).subscribe() as notices:
@@ -226,7 +187,7 @@ class StorageClient(Scoped):
                     break
                 with anyio.move_on_after(LOOK):
                     async for notice in notices:
-                        if reaches(notice.body, partition, goal):
+                        if _reaches(notice.body, partition, goal):
                             break
             # What was appended after a loss may have come further than what was lost.
             if not self._lost and await self._is_lost(log):
@@ -241,8 +202,7 @@ class StorageClient(Scoped):
         return lost
 
     async def read(self, part: str, method: str, **args: Any) -> Any:
-        """Ask a sidecar, after this client's own writes are committed, or refused: which, the
-        next `flush` says.
+        """Ask a sidecar, after this client's own writes are committed.
 
         Raises:
             StorageError: what the storage answered: the same errors as on the database itself.
@@ -254,7 +214,7 @@ class StorageClient(Scoped):
             if isinstance(value, str):
                 values.text(name, value)
         started = anyio.current_time()
-        await self._settle(self._timeout)
+        await self.flush(self._timeout)
         queue = self._bus.queue(READS, ReadRequest)
         request = ReadRequest(part, method, args)
         while True:
@@ -285,8 +245,25 @@ class StorageClient(Scoped):
         return self._partition
 
     async def _is_committed(self, partition: int, goal: Place) -> bool:
-        committed = await committed_at(self._bus, partition)
-        return committed is not None and reaches(committed, partition, goal)
+        try:
+            raw = await self._bus.get_value(committed_name(partition))
+            committed = msgspec.msgpack.decode(raw or b"", type=Committed)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return False
+        except WrongType:  # the sidecar puts it right
+            return False
+        return _reaches(committed, partition, goal)
+
+
+def _reaches(committed: Committed, partition: int, goal: Place) -> bool:
+    try:
+        return (
+            committed.partition == partition
+            and committed.epoch == goal.epoch
+            and order(committed.entry_id) >= order(goal.entry_id)
+        )
+    except ValueError:  # anybody may write there: it is no entry id
+        return False
 
 
 def _storage_error(failure: RequestFailed) -> Exception:

@@ -1,8 +1,6 @@
 """What can go wrong in storage: one hierarchy, every error naming what failed and what to do."""
 
-from collections.abc import Mapping, Sequence
-
-import msgspec
+from collections.abc import Mapping
 
 
 class StorageError(Exception):
@@ -210,49 +208,3 @@ class WritesLost(StorageError):
                 except WritesLost:
                     print("write it again")  #> write it again
     """
-
-
-class Refusal(msgspec.Struct, frozen=True):
-    """A write that the storage refused.
-
-    Attributes:
-        kind: Type of its command, such as `UpdateItem`.
-        entry_id: Of its entry in the write log; `argentbus` logs name it too.
-        reason: Why.
-
-    Example: See `WritesRefused`.
-    """
-
-    kind: str
-    entry_id: str
-    reason: str
-
-
-class WritesRefused(StorageError):
-    """A sidecar set writes aside: they break a rule, are of something that is not there, have a
-    vector of other dimensions, or are not signed where they have to be. All other writes of the
-    client are in the database. Mend what the reasons name, and write those again.
-
-    Attributes:
-        refused: Which, and why: up to 1000.
-        unlisted: How many more were refused, or may have been: of an agent, the storage keeps the
-            newest 1000.
-
-    Example:
-        from bus import Bus
-        from storage.client import StorageClient
-
-        async with Bus.connect(config.redis_url, namespace=config.namespace) as bus:
-            async with bus.join("scout") as agent:
-                client = StorageClient(agent)
-                await client.memory.update_item("no-such-item", summary="y")
-                try:
-                    await client.flush()
-                except WritesRefused as error:
-                    print(error.refused[0].kind)  #> UpdateItem
-    """
-
-    def __init__(self, message: str, refused: Sequence[Refusal] = (), unlisted: int = 0) -> None:
-        super().__init__(message)
-        self.refused = list(refused)
-        self.unlisted = unlisted

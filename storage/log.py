@@ -9,10 +9,9 @@ from typing import Any, Final
 
 import msgspec
 
-from bus import Bus, BusError, Envelope, Log, Place, UndecodableMessage, WrongType
+from bus import Bus, BusError, Envelope, Log, UndecodableMessage
 from bus.messages.codec import decode_body
 
-from .apply import order
 from .commands import TYPES, Command
 
 #: Partitions of a namespace that nobody has used yet.
@@ -65,31 +64,6 @@ def log_of(bus: Bus, partition: int) -> Log:
 def committed_name(partition: int) -> str:
     """Name of the value that says up to where a partition is committed."""
     return f"{COMMITTED}.{partition}"
-
-
-async def committed_at(bus: Bus, partition: int) -> Committed | None:
-    """Up to where a sidecar says that a partition is committed; None where nothing says so."""
-    try:
-        raw = await bus.get_value(committed_name(partition))
-        committed = msgspec.msgpack.decode(raw or b"", type=Committed)
-        order(committed.entry_id)
-    except (msgspec.MsgspecError, ValueError):  # anybody may write there
-        return None
-    except WrongType:  # the sidecar puts it right
-        return None
-    return committed
-
-
-def reaches(committed: Committed, partition: int, goal: Place) -> bool:
-    """Whether what stands at `goal` is committed."""
-    try:
-        return (
-            committed.partition == partition
-            and committed.epoch == goal.epoch
-            and order(committed.entry_id) >= order(goal.entry_id)
-        )
-    except ValueError:  # anybody may write there: it is no entry id
-        return False
 
 
 def read_command(envelope: Envelope) -> Command:

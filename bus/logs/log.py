@@ -17,17 +17,15 @@ from bus.errors import UndecodableMessage
 from bus.keys import check_name
 from bus.messages.envelope import Envelope, new_id, unwrap
 from bus.servers.reader import StreamReader, check_entry_id, rows_of
-from bus.servers.script import Argument, Script
+from bus.servers.script import Script
 from bus.telemetry import Destination
-
-from .rejection import MOST_TOLD, REMEMBER_TOLD, Rejection, claimed, rejection_of
 
 if TYPE_CHECKING:
     from bus.bus import Bus
 
 _TRIM: Final = Script("logs/trim")
 _BEHIND: Final = Script("logs/behind", "logs/order")
-_REJECT: Final = Script("logs/reject", "logs/order")
+_REJECT: Final = Script("logs/reject")
 _LAST: Final = Script("logs/last")
 
 #: Dead letters kept for a log.
@@ -62,14 +60,12 @@ class Place(NamedTuple):
         epoch: Of the stream: ids of two epochs do not compare.
         entry_id: Empty where a connection broke before the reply and the retry found that the
             entry had arrived: `Log.last_id` is then at or behind it.
-        message_id: Of the envelope that stands there.
 
     Example: See `Log`.
     """
 
     epoch: str
     entry_id: str
-    message_id: str = ""
 
 
 class Log:
@@ -90,9 +86,6 @@ class Log:
         place: Place = await log.place({"task": 17, "done": True}, sender="scout")
         entries: list[LogEntry] = await log.read(after="0-0", limit=100)
         print(entries[0].id == place.entry_id, entries[0].envelope.sender)  #> True scout
-        await log.reject(entries[0], reason="nobody may say so")
-        told: list[Rejection] = await log.rejections("scout")
-        print(told[0].message_id == place.message_id, told[0].reason)  #> True nobody may say so
         await log.trim(through=place.entry_id, epoch=place.epoch)
     """
 
@@ -134,10 +127,7 @@ class Log:
             message_id, message = bus.wrap(self.key, body, sender=sender or bus.instance, type=type)
             appending.message(message_id)
             bus.check_size(message)
-            epoch, entry_id = await bus.appender.append(
-                self.key, message, epoch_key=self._epoch_key
-            )
-            return Place(epoch, entry_id, message_id)
+            return Place(*await bus.appender.append(self.key, message, epoch_key=self._epoch_key))
 
     async def read(
         self, *, after: str = "0-0", limit: int = 1000, block: float | None = None
@@ -209,43 +199,16 @@ class Log:
         await self._bus.appender.lane(self.key).verify()
 
     async def reject(self, entry: LogEntry, *, reason: str) -> None:
-        """Copy `entry` to the log's dead letters, with the reason, and note it for its sender, whom
-        `rejections` tells. Trimming it is another step.
+        """Copy `entry` to the log's dead letters, with the reason. Trimming it is another step.
 
         Rejecting an entry again changes nothing.
         """
         dead = f"{self.key}:dead"
-        keys = [dead, f"{dead}:{entry.id}"]
-        args: list[Argument] = [entry.id, reason, MOST_DEAD, entry.raw, REMEMBER_REJECTION]
-        envelope = claimed(entry.envelope, entry.raw)
-        if envelope is not None:
-            keys.append(self._rejected_key(envelope.sender))
-            args += [envelope.id, envelope.type, MOST_TOLD, REMEMBER_TOLD]
-        await self._bus.link.run(_REJECT, keys, args)
-
-    async def rejections(self, sender: str, *, after: str = "0-0") -> list[Rejection]:
-        """What was set aside of what `sender` is said to have sent, in order.
-
-        The newest `MOST_TOLD` are kept, until none has come for `REMEMBER_TOLD` seconds: where so
-        many are returned, there may have been others between them and `after`. Who sent an entry is
-        what it says itself, also where it was set aside because that is not proven: compare the
-        entry's id with your own.
-
-        Args:
-            sender: Its name.
-            after: Id of a rejection; `0-0` is the beginning.
-
-        Raises:
-            ValueError, TypeError: `after` is no id.
-            InvalidName: `sender` cannot be one.
-        """
-        check_entry_id("after", after)
-        key = self._rejected_key(check_name("agent", sender))
-        rows = await self._call("XRANGE", key, f"({after}", "+")
-        return [rejection_of(row[0].decode(), row[1]) for row in rows]
-
-    def _rejected_key(self, sender: str) -> str:
-        return f"{self.key}:rejected:{sender}"
+        await self._bus.link.run(
+            _REJECT,
+            [dead, f"{dead}:{entry.id}"],
+            [entry.id, reason, MOST_DEAD, entry.raw, REMEMBER_REJECTION],
+        )
 
     async def dead_length(self) -> int:
         """How many dead letters there are."""
