@@ -6,7 +6,7 @@ nothing else may be kept on a connection either: statements are then not prepare
 """
 
 import re
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from functools import lru_cache
 from typing import Any, Final
@@ -14,7 +14,8 @@ from typing import Any, Final
 import anyio
 import asyncpg
 
-from storage.database import Keys, Row, Violation
+from storage.database import Contended, Keys, Row, Violation
+from storage.dimensions import mismatch
 from storage.errors import DatabaseUnavailable, InvalidValue
 from storage.rows import Spelling
 from storage.settings import without_password
@@ -23,6 +24,7 @@ from . import catalog
 from .catalog import APP_ROLE, OPERATOR_ROLE, SIDECAR_ROLE, Catalog
 from .errors import translated
 from .spelling import PgSpelling, vector_in, vector_out
+from .turns import in_turns
 
 #: Most connections of a pool.
 CONNECTIONS: Final = 10
@@ -95,6 +97,7 @@ class PgDatabase:
 
     spelling: Spelling = PgSpelling()
     package = "storage.postgres"
+    typed_vectors = True
 
     def __init__(self, pool: Any, where: str, catalog: Catalog) -> None:
         self._pool = pool
@@ -109,8 +112,8 @@ class PgDatabase:
 
         Raises:
             DatabaseUnavailable: it cannot be reached, or not with this user.
-            SchemaMismatch: its schema is older or newer than this program.
-            InvalidValue: its embeddings have another number of dimensions.
+            SchemaMismatch: its schema is older or newer than this program, or its vectors have
+                another dimension.
         """
         where = without_password(url)
         with translated(where):
@@ -144,6 +147,8 @@ class PgDatabase:
         try:
             try:
                 return await self._fetch(sql, args, role, scope)
+            except Contended:
+                return await self._fetch(sql, args, role, scope)
             except DatabaseUnavailable as error:
                 if not isinstance(error.__cause__, _GONE):
                     raise
@@ -161,6 +166,13 @@ class PgDatabase:
         """Write, for any agent; committed when the block ends well, else undone."""
         async with self._begun(SIDECAR_ROLE, "", "BEGIN") as connection:
             yield PgTransaction(connection, self)
+
+    async def verify(self) -> None:
+        """See that its vectors have the dimension that they had when it was opened."""
+        rows = await self.fetch(catalog.DIMENSIONS, scope="")
+        if [int(row[0]) for row in rows] != [self._catalog.dimensions]:
+            stored = int(rows[0][0])
+            raise mismatch(f"PostgreSQL at {self._where}", stored, self._catalog.dimensions)
 
     @asynccontextmanager
     async def _begun(self, role: str, scope: str, begin: str) -> AsyncGenerator[Any]:
@@ -219,29 +231,6 @@ _GONE: Final = (
     asyncpg.InternalClientError,
     asyncpg.AdminShutdownError,
 )
-
-
-def in_turns(rows: Iterable[Sequence[Any]], keys: Keys) -> Iterator[list[Sequence[Any]]]:
-    """Rows in as few lists as can be so that no list has two that share a key.
-
-    PostgreSQL refuses a statement that would change a row twice. Of rows that share a key, the
-    earlier one is in an earlier list.
-    """
-    if not keys:
-        found = list(rows)
-        if found:
-            yield found
-        return
-    turns: list[list[Sequence[Any]]] = []
-    last: dict[tuple[Any, ...], int] = {}
-    for row in rows:
-        named = [(n, *(row[place] for place in key)) for n, key in enumerate(keys)]
-        turn = max(last.get(key, -1) for key in named) + 1
-        last.update(dict.fromkeys(named, turn))
-        if turn == len(turns):
-            turns.append([])
-        turns[turn].append(row)
-    yield from turns
 
 
 def _taken_on(role: str, scope: str) -> str:

@@ -16,11 +16,14 @@ import aiosqlite
 import anyio
 import anyio.to_thread
 
+from storage.commands import DIMENSIONS
 from storage.database import Keys, Row, Violation
+from storage.dimensions import mismatch
 from storage.errors import DatabaseUnavailable, InvalidValue
 from storage.rows import Spelling
 
 from . import migrations
+from .settings import STORED, dimensions_of
 from .spelling import SQLiteSpelling
 
 #: Seconds that a statement waits for another process's write lock.
@@ -108,15 +111,26 @@ class SQLiteTransaction:
 
 
 class SQLiteDatabase:
-    """One open SQLite file. Made by `SQLiteDatabase.open`."""
+    """One open SQLite file. Made by `SQLiteDatabase.open`.
+
+    Attributes:
+        path: Where it is.
+        dimensions: Of its vectors.
+    """
 
     spelling: Spelling = SQLiteSpelling()
     package = "storage.sqlite"
+    typed_vectors = False
 
     def __init__(
-        self, path: Path, writer: aiosqlite.Connection, readers: list[aiosqlite.Connection]
+        self,
+        path: Path,
+        dimensions: int,
+        writer: aiosqlite.Connection,
+        readers: list[aiosqlite.Connection],
     ) -> None:
         self.path = path
+        self.dimensions = dimensions
         self._writer = writer
         self._writing = anyio.Lock()
         self._idle = list(readers)
@@ -124,37 +138,31 @@ class SQLiteDatabase:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, path: Path) -> "AsyncGenerator[SQLiteDatabase]":
+    async def open(
+        cls, path: Path, dimensions: int = DIMENSIONS
+    ) -> "AsyncGenerator[SQLiteDatabase]":
         """Open (or make) the file `path`, and bring its schema up to date.
+
+        Args:
+            dimensions: Of its vectors.
 
         Raises:
             DatabaseUnavailable: it cannot be opened or written, or is not a SQLite file.
-            SchemaMismatch: its schema is newer than this program, or was changed by hand.
+            SchemaMismatch: its schema is newer than this program, or was changed by hand; or its
+                vectors have another dimension.
         """
         connections: list[aiosqlite.Connection] = []
         try:
             with _translated(path):
-                try:
-                    await anyio.Path(path.parent).mkdir(parents=True, exist_ok=True)
-                except OSError as error:
-                    raise DatabaseUnavailable(
-                        f"SQLite file {path}: its directory cannot be made ({error.strerror}): "
-                        "name another with --sqlite, or make it writable for this user"
-                    ) from error
-                writer = await _connect(path, connections)
-                await migrations.refuse_others(writer)
-                await _use_wal(writer)
-                await writer.execute_fetchall("PRAGMA synchronous = FULL")
-                await writer.execute_fetchall("PRAGMA foreign_keys = ON")
-                await migrations.run(writer)
+                writer = await _writer(path, dimensions, connections)
                 readers = [await _connect(path, connections) for _ in range(READERS)]
                 for reader in readers:
                     await reader.execute_fetchall("PRAGMA query_only = ON")
-            yield cls(path, writer, readers)
+                database = cls(path, dimensions, writer, readers)
+                await database.verify()
+            yield database
         finally:
-            with anyio.CancelScope(shield=True):
-                for connection in connections:
-                    await connection.close()
+            await _close(connections)
 
     async def fetch(self, sql: str, *args: Any, scope: str) -> list[Row]:
         """Run one reading statement, on a connection that sees what is committed."""
@@ -175,6 +183,7 @@ class SQLiteDatabase:
             transaction = SQLiteTransaction(self._writer, self.path)
             try:
                 await transaction.fetch("BEGIN IMMEDIATE")
+                self._compare(await transaction.fetch(STORED))
                 yield transaction
                 await transaction.fetch("COMMIT")
             finally:
@@ -183,6 +192,59 @@ class SQLiteDatabase:
                     await self._writer.execute_fetchall("SELECT 1")
                     if self._writer.in_transaction:
                         await self._writer.rollback()
+
+    async def verify(self) -> None:
+        """See that its vectors have the dimension that they had when it was opened."""
+        self._compare(await self.fetch(STORED, scope=""))
+
+    def _compare(self, rows: list[Row]) -> None:
+        stored = dimensions_of(rows, self.path)
+        if stored != self.dimensions:
+            raise mismatch(f"SQLite file {self.path}", stored, self.dimensions)
+
+
+async def bring_up(path: Path, dimensions: int) -> None:
+    """Bring the schema of the file up to date, as opening it does.
+
+    Args:
+        dimensions: Of its vectors, where it does not say yet; else it keeps its own.
+
+    Raises:
+        DatabaseUnavailable: it cannot be opened or written, or is not a SQLite file.
+        SchemaMismatch: its schema is newer than this program, or was changed by hand.
+    """
+    connections: list[aiosqlite.Connection] = []
+    try:
+        with _translated(path):
+            await _writer(path, dimensions, connections)
+    finally:
+        await _close(connections)
+
+
+async def _writer(
+    path: Path, dimensions: int, opened: list[aiosqlite.Connection]
+) -> aiosqlite.Connection:
+    """The connection that writes, to a file whose schema is up to date."""
+    try:
+        await anyio.Path(path.parent).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatabaseUnavailable(
+            f"SQLite file {path}: its directory cannot be made ({error.strerror}): "
+            "name another with --sqlite, or make it writable for this user"
+        ) from error
+    writer = await _connect(path, opened)
+    await migrations.refuse_others(writer)
+    await _use_wal(writer)
+    await writer.execute_fetchall("PRAGMA synchronous = FULL")
+    await writer.execute_fetchall("PRAGMA foreign_keys = ON")
+    await migrations.run(writer, dimensions)
+    return writer
+
+
+async def _close(connections: list[aiosqlite.Connection]) -> None:
+    with anyio.CancelScope(shield=True):
+        for connection in connections:
+            await connection.close()
 
 
 async def _use_wal(connection: aiosqlite.Connection) -> None:

@@ -14,7 +14,6 @@ from argentbus.embedded import free_port
 from storage import (
     ConfigurationError,
     DatabaseUnavailable,
-    InvalidValue,
     SchemaMismatch,
     StorageError,
 )
@@ -22,9 +21,9 @@ from storage.migrations import known
 from storage.model.tasks import MoveTask
 from storage.postgres import migrations
 from storage.postgres.adapter import PgAdapter
-from storage.postgres.database import in_turns
 from storage.postgres.setup import setup
 from storage.postgres.spelling import PgSpelling
+from storage.postgres.turns import in_turns
 from tests.postgres import PostgresServer, execute
 from tests.storage.backends import RawPostgres
 from tests.storage.test_apply import START, at, create, entries, reinforce
@@ -139,7 +138,7 @@ async def test_what_cannot_be_opened_says_why_and_what_to_do(
             await opens(url)
         assert server.password not in str(caught.value)
         assert "wrong-password" not in str(caught.value)
-    with pytest.raises(InvalidValue, match="dimensions: are 4, and .* was set up for 3"):
+    with pytest.raises(SchemaMismatch, match="keeps vectors of 3 dimensions, .* set up for 4"):
         async with PgAdapter.open(fine, dimensions=4):
             pass
     for url in ("postgresql://127.0.0.1/x", "postgresql://user@127.0.0.1"):
