@@ -112,10 +112,12 @@ class _Port:
 
     def __init__(self, adapter: "DatabaseAdapter", agent: str) -> None:
         self.agent = agent
-        self.dimensions = adapter.dimensions
         self.embedder = adapter.embedder
         self.keyring = adapter.keyring
         self._adapter = adapter
+
+    async def dimension(self) -> int:
+        return self._adapter.dimensions
 
     async def write(self, command: Command) -> None:
         await self._adapter.write(command, operator=not self.agent)

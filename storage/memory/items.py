@@ -129,10 +129,7 @@ class Items(View):
             changes["embedding"] = await self._embedded(
                 changes["summary"], changes.get("embedding")
             )
-        if "embedding" in changes and not isinstance(changes["embedding"], bytes):
-            changes["embedding"] = values.pack_vector(
-                "embedding", changes["embedding"], self._port.dimensions
-            )
+        await self._pack_in(changes)
         await self._port.write(
             UpdateItem(agent_id=self.agent, item_id=item_id, changes=changes, at=values.now())
         )
@@ -147,7 +144,7 @@ class Items(View):
             InvalidValue: another number of them, or one that is not finite.
             CommandRefused: there is no such item.
         """
-        packed = values.pack_vector("embedding", embedding, self._port.dimensions)
+        packed = await self._packed(embedding)
         await self._port.write(
             EmbedItem(agent_id=self.agent, item_id=item_id, embedding=packed, at=values.now())
         )

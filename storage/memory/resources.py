@@ -50,7 +50,7 @@ class Resources(View):
             agent_id=self.agent,
             url=url,
             modality=modality,
-            embedding=values.pack_vector("embedding", embedding, self._port.dimensions),
+            embedding=await self._packed(embedding),
             created_at=moment,
             updated_at=moment,
             **columns,
