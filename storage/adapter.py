@@ -43,6 +43,7 @@ class Statistics(msgspec.Struct, frozen=True):
     observations: int
     service_keys: int
     auth_credentials: int
+    imported_rows: int
 
 
 class StorageAdapter(Protocol):

@@ -76,6 +76,7 @@ class StorageClient(Scoped):
         agents: The registry of agents.
         knowledge: Collections of documents, and what all agents share.
         secrets: Keys and credentials that it may use.
+        imports: What other programs kept of it, and has no table here.
         agent_id: Who writes and reads.
         settles: False: what was written is in the database after `flush`.
 
