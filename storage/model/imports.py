@@ -23,7 +23,7 @@ class ImportedRow(msgspec.Struct, frozen=True, kw_only=True):
         agent_id: For whom it was imported.
         source: From which program and file, such as `argentos memory.db`.
         source_table: Its table there.
-        source_key: Its primary key there, as text; several columns with commas between.
+        source_key: Its primary key there, as text; of several columns, a JSON list.
         content: Its columns, by their names there.
         imported_at: When it was imported last, with a time zone.
 
