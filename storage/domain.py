@@ -125,6 +125,11 @@ class Way(NamedTuple):
     kind: Callable[[Any], Hashable] = lambda _: None
 
 
+def taken(noun: str, row_id: str) -> Violation:
+    """Another row has that id."""
+    return Violation(f"id: there is another {noun} {row_id} already: give a new id, or none")
+
+
 def each(change: Callable[[Transaction, Any], Awaitable[None]]) -> Way:
     """The way of commands that are applied one by one."""
 
@@ -206,7 +211,7 @@ class Writes:
             await transaction.execute_many(sql, rows, keys=keys)
         except Violation as error:
             if "NOT NULL" in str(error):
-                raise Violation(f"id: there is another {name} {rows[0][0]} already") from error
+                raise taken(name, str(rows[0][0])) from error
             raise
 
 

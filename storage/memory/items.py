@@ -6,7 +6,7 @@ from typing import Any, Unpack
 
 from storage import queries
 from storage.database import Database, Transaction, Violation
-from storage.domain import Reads, View, Way, Writes, each
+from storage.domain import Reads, View, Way, Writes, each, taken
 from storage.errors import NotFound
 from storage.model import values
 from storage.model.command import Command
@@ -217,6 +217,8 @@ class ItemWrites(Writes):
                 raise Violation(
                     f"resource_id: there is no resource {named}: create it first"
                 ) from error
+            if "memory_items.id" in str(error):
+                raise taken("memory item", commands[0].item.id) from error
             raise
 
     async def _update(self, transaction: Transaction, command: UpdateItem) -> None:
@@ -225,8 +227,17 @@ class ItemWrites(Writes):
             changes["content_hash"] = values.content_hash(changes["summary"])
         changes["updated_at"] = command.at
         target = (command.item_id, command.agent_id)
-        if not await self._change(transaction, self._rows, SQL["update_item"], changes, *target):
-            raise _missing(*target)
+        sql = SQL["update_item"]
+        try:
+            if not await self._change(transaction, self._rows, sql, changes, *target):
+                raise _missing(*target)
+        except Violation as error:
+            if "content_hash" in str(error):
+                raise Violation(
+                    f"summary: agent {command.agent_id} has another memory item that says so: "
+                    "reinforce that one, and delete this"
+                ) from error
+            raise
 
     async def _embed(self, transaction: Transaction, command: EmbedItem) -> None:
         changes = {"embedding": command.embedding, "updated_at": command.at}

@@ -11,15 +11,20 @@ from storage.database import Contended, Violation
 from storage.dimensions import mismatch
 from storage.errors import DatabaseUnavailable, SchemaMismatch
 
+_DAMAGED: Final = ": it is damaged; restore a backup"
+
 #: By SQLSTATE, or its class: what to do about it.
 _REMEDIES: Final = {
     "53100": ": make room on its disk; what waits in Redis is applied then",
     "53300": ": raise max_connections, or put PgBouncer before it",
     "25006": ": it is read-only (a standby?): name the primary with --postgres-url",
+    "08": ": the connection is lost; try again, and see whether the server runs",
     "28": ": check the user and the password in the URL (`argentbus setup postgres`)",
     "3D": ": make it with `argentbus setup postgres`",
     "42501": ": let `argentbus setup postgres` grant what is missing",
     "55P03": ": others are at work there and do not let go; stop them (the sidecars), then again",
+    "XX001": _DAMAGED,
+    "XX002": _DAMAGED,
     "57P03": ": it is starting or stopping; wait",
 }
 
