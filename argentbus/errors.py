@@ -43,3 +43,7 @@ class NotConfirmed(ArgentbusError):
 
 class NoValue(ArgentbusError):
     """A secret was to be stored, and there was none to read."""
+
+
+class BadFile(ArgentbusError):
+    """A file that was given cannot be read, or is not of the form that is asked for."""

@@ -13,6 +13,7 @@ import msgspec
 
 from .database import Database, Keys, Transaction, Violation
 from .embedding import Embedder
+from .embedding.context import embedded_in_context
 from .model import values
 from .model.command import Command
 from .rows import Rows
@@ -71,13 +72,18 @@ class View:
     def agent(self) -> str:
         return self._port.agent
 
-    async def _embedded(self, text: str, given: Sequence[float] | None) -> bytes | None:
+    async def _embedded(
+        self, text: str, given: Sequence[float] | None, context: str | None = None
+    ) -> bytes | None:
         """What is stored as the embedding of `text`: the one given, or the embedder's; None where
         there is neither.
+
+        Args:
+            context: What is indexed with it.
         """
-        if given is None:
-            made = await self._embedded_all([text])
-            return None if made is None else made[0]
+        if given is None and self._port.embedder is not None:
+            await self._port.dimension()  # before the embedder is put to work
+            [given] = await embedded_in_context(self._port.embedder, [(text, context)])
         return await self._packed(given)
 
     async def _packed(self, given: Sequence[float] | None) -> bytes | None:

@@ -27,6 +27,9 @@ class Spelling(Protocol):
     def json_out(self, value: Any) -> Any:
         """A list or an object on its way out."""
 
+    def any_of(self, words: Sequence[str]) -> str:
+        """What full-text search takes for any of these words."""
+
 
 class Rows(Generic[S]):
     """Converts rows of one table. The struct's fields are the columns, in their order.

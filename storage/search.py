@@ -8,7 +8,7 @@ import msgspec
 
 from . import queries
 from .database import Database
-from .fusion import any_word, fused, nearest
+from .fusion import fused, nearest, words_of
 from .model import values
 from .rows import Rows
 from .where import EVERY, Where
@@ -16,7 +16,7 @@ from .where import EVERY, Where
 S = TypeVar("S", bound=msgspec.Struct)
 
 #: Candidates that each list brings to the fusion.
-CANDIDATES = 100
+CANDIDATES = 200
 
 #: Up to so many vectors, comparing with all of them is quick enough, and misses none.
 FEW = 4_000
@@ -29,7 +29,7 @@ class Found(NamedTuple, Generic[S]):
     """A row that was found.
 
     Attributes:
-        score: 1 for the best possible place in every list, 0 for the last.
+        score: 1 for the best of all candidates, 0 for the last.
         keyword: How well it fits the words, beside the row that fits them best (1); 0 where it has
             none of them.
     """
@@ -110,7 +110,7 @@ class Search(Generic[S]):
         vector: dict[str, float] = {}
         if embedding is not None:
             vector = await self._nearest(agent, embedding, where, depth)
-        best = fused(keyword, vector, limit)
+        best = fused(keyword, vector, limit, depth)
         found |= await self._items(agent, [key for key, _ in best if key not in found])
         most = max(keyword.values(), default=0.0) or 1.0
         return [
@@ -122,10 +122,11 @@ class Search(Generic[S]):
     async def _by_words(
         self, agent: str, query: str, where: Where, limit: int
     ) -> list[tuple[S, float]]:
-        words = any_word(values.text("query", query))
+        words = words_of(values.text("query", query))
         if not words:
             return []
-        sql, args = where.placed(self._sql["keyword"] % self._rows.selected, words, limit)
+        any_of = self._database.spelling.any_of(words)
+        sql, args = where.placed(self._sql["keyword"] % self._rows.selected, any_of, limit)
         rows = await self._database.fetch(sql, agent, *args, scope=agent)
         return [(self._rows.from_row(row), float(row[-1])) for row in rows]
 

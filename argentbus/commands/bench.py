@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 import redis
@@ -17,6 +17,8 @@ from argentbus.embedded import EmbeddedRedis, free_port
 from argentbus.loop import run
 from argentbus.options import json_option, print_json
 from bus.servers.address import parse_url
+
+from .bench_recall import recall
 
 Measurement = Callable[[str, float], Awaitable[Figure | list[Figure]]]
 
@@ -47,7 +49,25 @@ AREAS: Final[dict[str, list[Measurement]]] = {
 }
 
 
-@click.command()
+class _Bench(click.Command):
+    """`bench recall FILE` beside `bench AREAS`."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        if args[:1] == ["recall"]:
+            return recall.make_context(f"{info_name} recall", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+
+@click.command(
+    cls=_Bench,
+    epilog="`argentbus bench recall FILE` measures what searches find: see its own --help.",
+)
 @click.argument("areas", nargs=-1, type=click.Choice(sorted(AREAS)))
 @click.option("--redis-url", metavar="URL", help="Measure on this Redis, not an embedded one.")
 @click.option("--quick", is_flag=True, help="A twentieth of the messages: rough figures, soon.")

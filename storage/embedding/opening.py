@@ -11,6 +11,7 @@ from storage.settings import ConfigurationError
 from .bundled import BundledEmbedder
 from .embedder import Embedder
 from .endpoint import EndpointEmbedder
+from .remembering import RememberingEmbedder
 
 #: The variable with the key; the settings name a file instead.
 KEY_VARIABLE = "ARGENTBUS_EMBEDDING_KEY"
@@ -51,9 +52,9 @@ async def open_embedder(
             async with EndpointEmbedder(
                 config.embedding_url, config.embedding_model, config.dimensions, key=key
             ) as embedder:
-                yield embedder
+                yield RememberingEmbedder(embedder)
         case "bundled":
-            yield BundledEmbedder()
+            yield RememberingEmbedder(BundledEmbedder())
         case _:
             yield None
 

@@ -26,7 +26,7 @@ class KnowledgeHit(msgspec.Struct, frozen=True):
 
     Attributes:
         chunk: Its `source`, `section` and `start_offset` say where it stands.
-        score: 1 for the best possible place in every list, 0 for the last.
+        score: 1 for the best of all candidates, 0 for the last.
     """
 
     chunk: Chunk

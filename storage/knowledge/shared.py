@@ -30,7 +30,7 @@ class SharedHit(msgspec.Struct, frozen=True):
     """Something shared that was found.
 
     Attributes:
-        score: 1 for the best possible place in every list, 0 for the last.
+        score: 1 for the best of all candidates, 0 for the last.
     """
 
     knowledge: SharedKnowledge

@@ -12,6 +12,7 @@ from storage.model import values
 from storage.model.command import Command
 from storage.model.items import (
     CHANGES,
+    MOST_CONTEXT,
     CreateItem,
     DeleteItem,
     EmbedItem,
@@ -75,6 +76,7 @@ class Items(View):
         *,
         summary: str,
         memory_type: str,
+        context: str | None = None,
         embedding: Sequence[float] | None = None,
         item_id: str | None = None,
         created_at: datetime | None = None,
@@ -85,8 +87,10 @@ class Items(View):
         Args:
             summary: The fact, 1 to 1,000,000 characters.
             memory_type: profile, event, knowledge, behavior, skill, tool, self or episode.
-            embedding: Numbers, as many as this storage's dimension (768 by default); made of the
-                summary where there is an embedder.
+            context: What is indexed with it and counts for less, up to 10,000 characters: of a
+                conversation the turns before, which say what "it" and "there" are.
+            embedding: Numbers, as many as this storage's dimension (768 by default); made of
+                context and summary where there is an embedder.
             item_id: A UUIDv7 is made where none is given.
             columns: Other columns of `MemoryItem`.
 
@@ -99,12 +103,14 @@ class Items(View):
         """
         moment = values.moment("created_at", created_at) or values.now()
         values.text("summary", summary, least=1)
+        values.optional_text("context", context, most=MOST_CONTEXT)
         item = MemoryItem(
             id=item_id or values.new_id(),
             agent_id=self.agent,
             memory_type=memory_type,
             summary=summary,
-            embedding=await self._embedded(summary, embedding),
+            context=context,
+            embedding=await self._embedded(summary, embedding, context),
             content_hash=values.content_hash(summary),
             created_at=moment,
             updated_at=moment,
@@ -118,21 +124,41 @@ class Items(View):
     async def update_item(self, item_id: str, **changes: Any) -> None:
         """Change columns of an item of this agent's own.
 
-        With a new summary comes a new embedding where there is an embedder and none is given.
+        With a new summary or context comes a new embedding where there is an embedder and none is
+        given.
 
         Raises:
             InvalidValue: a value that no table may hold, or a column that stays as it is.
             EmbeddingFailed: the embedder that is configured failed; nothing was written.
         """
-        if self._port.embedder is not None and "summary" in changes:
-            values.text("summary", changes["summary"], least=1)
-            changes["embedding"] = await self._embedded(
-                changes["summary"], changes.get("embedding")
-            )
+        if (
+            self._port.embedder is not None
+            and changes.keys() & {"summary", "context"}
+            and changes.get("embedding") is None
+        ):
+            stands = await self._changed(item_id, changes)
+            if stands is not None:
+                changes["embedding"] = await self._embedded(stands[0], None, stands[1])
         await self._pack_in(changes)
         await self._port.write(
             UpdateItem(agent_id=self.agent, item_id=item_id, changes=changes, at=values.now())
         )
+
+    async def _changed(
+        self, item_id: str, changes: Mapping[str, Any]
+    ) -> tuple[str, str | None] | None:
+        """Summary and context of an item, once it is changed; None where there is none (the change
+        will be refused).
+        """
+        texts = {name: changes[name] for name in ("summary", "context") if name in changes}
+        if len(texts) < 2:
+            stands = await self.get_item(item_id)
+            if stands is None:
+                return None
+            texts = {"summary": stands.summary, "context": stands.context} | texts
+        summary = values.text("summary", texts["summary"], least=1)
+        context = values.optional_text("context", texts["context"], most=MOST_CONTEXT)
+        return summary, context
 
     async def embed_item(self, item_id: str, embedding: Sequence[float] | None) -> None:
         """Give an item of this agent's own its embedding, or take it away.

@@ -1,11 +1,11 @@
 -- name: create_item
 -- A second item with an agent's existing hash reinforces the first; the same item again is no news.
 INSERT INTO memory_items (
-  id, agent_id, resource_id, memory_type, summary, embedding, happened_at, content_hash,
+  id, agent_id, resource_id, memory_type, summary, context, embedding, happened_at, content_hash,
   reinforcement_count, last_reinforced_at, extra, emotional_valence, emotional_arousal,
   mood_at_capture, significance, reflection, lesson, visibility, created_at, updated_at
 ) VALUES (
-  $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20
+  $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21
 )
 ON CONFLICT (agent_id, content_hash) DO UPDATE SET
   reinforcement_count = memory_items.reinforcement_count

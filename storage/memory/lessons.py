@@ -32,7 +32,7 @@ class LessonHit(msgspec.Struct, frozen=True):
 
     Attributes:
         lesson: What was found.
-        score: 1 for the best possible place in every list, 0 for the last.
+        score: 1 for the best of all candidates, 0 for the last.
 
     Example: See `Lesson`.
     """

@@ -26,7 +26,7 @@ class SearchHit(msgspec.Struct, frozen=True):
 
     Attributes:
         item: What was found.
-        score: By relevance 1 for the best possible place in every list, 0 for the last; by salience
+        score: By relevance 1 for the best of all candidates, 0 for the last; by salience
             or identity what the item weighs, 0 or more.
         query: The words that were looked for.
 

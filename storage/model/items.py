@@ -19,6 +19,8 @@ MEMORY_TYPES: Final = (
     "episode",
 )
 SIGNIFICANCES: Final = ("routine", "noteworthy", "important", "core")
+#: Most characters of what is indexed with an item.
+MOST_CONTEXT: Final = 10_000
 VISIBILITIES: Final = ("private", "team", "family", "public")
 
 
@@ -31,6 +33,8 @@ class MemoryItem(msgspec.Struct, frozen=True, kw_only=True):
         resource_id: What it was taken from, or None.
         memory_type: profile, event, knowledge, behavior, skill, tool, self or episode.
         summary: The fact itself, in words.
+        context: What is indexed with it and counts for less, such as the turns of a conversation
+            around it.
         embedding: Little-endian float32, or None; `vector` has its numbers.
         content_hash: SHA-256 of the trimmed, lower-cased summary; unique for an agent.
         reinforcement_count: How often the fact was stored.
@@ -53,6 +57,7 @@ class MemoryItem(msgspec.Struct, frozen=True, kw_only=True):
     resource_id: str | None = None
     memory_type: str
     summary: str
+    context: str | None = None
     embedding: bytes | None = None
     happened_at: datetime | None = None
     content_hash: str | None = None
@@ -155,6 +160,7 @@ COMMANDS: Final = (CreateItem, UpdateItem, EmbedItem, ReinforceItem, DeleteItem)
 CHANGEABLE: Final = (
     "memory_type",
     "summary",
+    "context",
     "embedding",
     "happened_at",
     "extra",
@@ -179,6 +185,7 @@ def checked_item(item: MemoryItem, dimensions: int) -> MemoryItem:
     values.one_of("memory_type", item.memory_type, MEMORY_TYPES)
     values.optional_text("resource_id", item.resource_id, most=256)
     values.text("summary", item.summary, least=1)
+    values.optional_text("context", item.context, most=MOST_CONTEXT)
     values.check_packed("embedding", item.embedding, dimensions)
     values.moment("happened_at", item.happened_at)
     values.whole("reinforcement_count", item.reinforcement_count, 1, 2**53)

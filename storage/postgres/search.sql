@@ -3,33 +3,43 @@
 
 -- name: keyword
 -- Best matches of the words in $2 first, by BM25 (Robertson and Zaragoza, "The Probabilistic
--- Relevance Framework: BM25 and Beyond", 2009; k1 = 1.2, b = 0.75, as in SQLite's FTS5). ts_rank
--- does not know how rare a word is: it only chooses the 500 that are weighed. How many items have
--- a word is counted among these, and an item's length is that of its vocabulary.
-WITH matched AS MATERIALIZED (
-  SELECT this.id, this.words, length(this.words)::float AS size
-  FROM this, websearch_to_tsquery('argentbus', argentbus_fold($2)) AS query
-  WHERE this.words @@ query AND {visible} {where}
-  ORDER BY ts_rank(this.words, query, 1) DESC, this.id LIMIT 500
-), collection AS (
-  SELECT avg(size) AS mean_size, GREATEST(count(*), (
-    SELECT reltuples FROM pg_class WHERE oid = 'public.this'::regclass)) AS size
-  FROM matched
-), hits AS (
-  SELECT matched.id, matched.size, word.lexeme,
-    COALESCE(cardinality(word.positions), 1)::float AS frequency
-  FROM matched CROSS JOIN LATERAL unnest(matched.words) AS word
-  WHERE word.lexeme = ANY (tsvector_to_array(argentbus_words($2)))
-), rarity AS (
-  SELECT lexeme, ln(1 + (max(collection.size) - count(*) + 0.5) / (count(*) + 0.5)) AS weight
-  FROM hits, collection GROUP BY lexeme
+-- Relevance Framework: BM25 and Beyond", 2009; k1 = 1.2, b = 0.75, as in SQLite's FTS5), which
+-- ts_rank is not: it does not know how rare a word is. All figures are those of the rows that are to
+-- be seen. A word that a quarter of them have (and more than 1000) tells nothing, and is left out
+-- unless there are only such words. How often a row has a word is read from ts_rank: for one word n
+-- times it is (1 + 1/4 + .. + 1/n^2) / 1.6449341, and 1.6449341 minus that sum is nearly
+-- 1 / (n + 1/2). Words with the label C (an item's context) count for half.
+WITH seen AS MATERIALIZED (
+  SELECT count(*)::float AS size, coalesce(avg(length(words)), 1)::float AS mean
+  FROM (SELECT words FROM this WHERE {visible} LIMIT 10000) AS sample
+), asked AS MATERIALIZED (
+  SELECT quote_literal(lexeme)::tsquery AS query, greatest(1000, seen.size / 4)::int AS most
+  FROM seen CROSS JOIN unnest(tsvector_to_array(argentbus_words($2))) AS lexeme
+), counted AS MATERIALIZED (
+  SELECT asked.query, asked.most, having_it.size
+  FROM asked CROSS JOIN LATERAL (
+    SELECT count(*)::float AS size FROM (
+      SELECT 1 FROM this WHERE words @@ asked.query AND {visible} LIMIT 1 + asked.most) AS sample
+  ) AS having_it
+), telling AS MATERIALIZED (
+  SELECT query,
+    ln(1 + (greatest(seen.size - counted.size, 0) + 0.5) / (counted.size + 0.5)) AS weight
+  FROM counted CROSS JOIN seen
+  WHERE counted.size <= most OR NOT EXISTS (SELECT FROM counted WHERE size BETWEEN 1 AND most)
 ), scored AS (
-  SELECT hits.id, sum(rarity.weight * hits.frequency * 2.2 / (
-    hits.frequency + 1.2 * (0.25 + 0.75 * hits.size / collection.mean_size))) AS score
-  FROM hits JOIN rarity USING (lexeme), collection GROUP BY hits.id
+  SELECT hit.id, sum(telling.weight * hit.frequency * 2.2
+    / (hit.frequency + 1.2 * (0.25 + 0.75 * hit.size / seen.mean))) AS score
+  FROM seen CROSS JOIN telling CROSS JOIN LATERAL (
+    SELECT this.id, length(this.words)::float AS size,
+      (round(1 / (1.6449341 * (1 - ts_rank('{1,1,1,1}', words, telling.query))) - 0.5)
+        + round(1 / (1.6449341 * (1 - ts_rank('{1,0,0,0}', words, telling.query))) - 0.5)
+      ) / 2 AS frequency
+    FROM this WHERE words @@ telling.query AND {visible} {where} LIMIT 10000
+  ) AS hit
+  GROUP BY hit.id ORDER BY score DESC, hit.id LIMIT $3
 )
 SELECT %s, scored.score FROM scored JOIN this USING (id)
-ORDER BY scored.score DESC, this.id LIMIT $3;
+ORDER BY scored.score DESC, this.id;
 
 -- name: embedded
 -- How many have an embedding; no further than $2 is counted.

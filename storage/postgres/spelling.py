@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -29,6 +30,9 @@ class PgSpelling:
 
     def json_out(self, value: str) -> Any:
         return json.loads(value)
+
+    def any_of(self, words: Sequence[str]) -> str:
+        return " ".join(words)
 
 
 def _with_fractions(value: Any) -> Any:

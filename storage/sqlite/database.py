@@ -182,16 +182,19 @@ class SQLiteDatabase:
         async with self._writing:
             transaction = SQLiteTransaction(self._writer, self.path)
             try:
-                await transaction.fetch("BEGIN IMMEDIATE")
-                self._compare(await transaction.fetch(STORED))
+                with _translated(self.path):
+                    # Both in one visit to the thread: a visit costs more than the look.
+                    begun = self._writer._execute(_begun, self._writer._conn)  # type: ignore[no-untyped-call]
+                    self._compare(await begun)
                 yield transaction
                 await transaction.fetch("COMMIT")
-            finally:
+            except BaseException:
                 with anyio.CancelScope(shield=True):
                     # Statements of a cancelled task are carried out all the same: undo them too.
                     await self._writer.execute_fetchall("SELECT 1")
                     if self._writer.in_transaction:
                         await self._writer.rollback()
+                raise
 
     async def verify(self) -> None:
         """See that its vectors have the dimension that they had when it was opened."""
@@ -201,6 +204,12 @@ class SQLiteDatabase:
         stored = dimensions_of(rows, self.path)
         if stored != self.dimensions:
             raise mismatch(f"SQLite file {self.path}", stored, self.dimensions)
+
+
+def _begun(connection: sqlite3.Connection) -> list[Row]:
+    """Begin to write; return what the file says of its dimension."""
+    connection.execute("BEGIN IMMEDIATE")
+    return connection.execute(STORED).fetchall()
 
 
 async def bring_up(path: Path, dimensions: int) -> None:

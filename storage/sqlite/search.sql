@@ -2,8 +2,8 @@
 -- table, `{visible}` for which of its rows are to be seen, `{where}` for which of those are wanted.
 
 -- name: keyword
--- Best matches of the words in $2 first; bm25 is smaller for better ones.
-SELECT %s, -bm25(this_fts) AS score
+-- Best matches of the words in $2 first, by the table's BM25; `rank` is smaller for better ones.
+SELECT %s, -this_fts.rank AS score
 FROM this_fts JOIN this ON this.seq = this_fts.rowid
 WHERE this_fts MATCH $2
   AND {visible} {where}

@@ -1,6 +1,7 @@
 """How SQLite writes times and JSON: both as text."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,3 +25,7 @@ class SQLiteSpelling:
 
     def json_out(self, value: str) -> Any:
         return json.loads(value)
+
+    def any_of(self, words: Sequence[str]) -> str:
+        """Every word is quoted, so that none is an operator of FTS5."""
+        return " OR ".join(f'"{word}"' for word in words)

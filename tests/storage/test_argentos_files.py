@@ -38,7 +38,7 @@ RENAMED = {
 KEPT = {"memory_promotion_events", "personal_skill_candidates", "personal_skill_reviews"}
 
 #: Columns of ours that their tables have not: given by who imports, or at their defaults.
-GIVEN = {"agent_id", "visibility", "claim_id", "claim_expires_at"}
+GIVEN = {"agent_id", "visibility", "context", "claim_id", "claim_expires_at"}
 
 
 @pytest.fixture(scope="session")

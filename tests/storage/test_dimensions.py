@@ -146,7 +146,7 @@ async def test_a_sqlite_file_of_before_has_the_dimension_of_its_vectors(
 ) -> None:
     known = migrations.known
     with monkeypatch.context() as patched:
-        patched.setattr(migrations, "known", lambda package: known(package)[:7])
+        patched.setattr(migrations, "known", lambda package: known(package)[:8])
         await of_sqlite.bring_up(path, 768)
     for n, vector in enumerate(("NULL", "x'0000803f0000000000000000'")):
         await RawSQLite(path).query(
@@ -154,7 +154,7 @@ async def test_a_sqlite_file_of_before_has_the_dimension_of_its_vectors(
             f" embedding, created_at, updated_at) VALUES ('{n}', 'a', 'success', 'c', 'a', 'o',"
             f" 'l', '{now().isoformat()}', {vector}, '{now().isoformat()}', '{now().isoformat()}')"
         )
-    with pytest.raises(SchemaMismatch, match="lacks .* migrations .*0008_dimensions.*migrate"):
+    with pytest.raises(SchemaMismatch, match="lacks .* migrations .*0009_dimensions.*migrate"):
         await sqlite.look(path, 4)
     with pytest.raises(SchemaMismatch, match="keeps vectors of 3 dimensions"):
         async with SQLiteAdapter.open(path, dimensions=768):

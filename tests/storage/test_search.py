@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from storage import InvalidValue
 from storage.adapter import DatabaseAdapter
-from storage.fusion import any_word, fused, nearest
+from storage.fusion import fused, nearest, words_of
 from storage.memory import Memory
 from storage.model.values import pack_vector
+from storage.sqlite.spelling import SQLiteSpelling
 
 pytestmark = pytest.mark.anyio
 
@@ -110,7 +111,7 @@ async def test_operators_are_words_like_any_other(memory: Memory) -> None:
 
 @given(st.text(max_size=50))
 def test_an_expression_has_nothing_but_quoted_words(query: str) -> None:
-    expression = any_word(query)
+    expression = SQLiteSpelling().any_of(words_of(query))
     for word in expression.split(" OR ") if expression else []:
         assert word[0] == word[-1] == '"'
         assert word[1:-1].isalnum()
@@ -197,7 +198,14 @@ def test_vectors_of_another_length_are_passed_over() -> None:
     assert nearest([1, 0, 0], [], 5) == {}
 
 
-def test_fused_scores_are_scaled_within_each_list() -> None:
-    assert fused({}, {}, 5) == []
-    assert fused({"a": 7.0}, {}, 5) == [("a", 1.0)]
-    assert fused({"a": 9, "b": 1}, {"b": 0.5, "c": 0.1}, 2) == [("a", 0.6), ("b", 0.4)]
+def test_fused_scores_are_standardised_over_what_either_list_has() -> None:
+    assert fused({}, {}, 5, 5) == []
+    assert fused({"a": 7.0}, {}, 5, 5) == [("a", 1.0)]
+    full = fused({"a": 9, "b": 1}, {"b": 0.5, "c": 0.1}, 3, depth=2)
+    assert full == [("a", pytest.approx(1)), ("b", pytest.approx(1)), ("c", pytest.approx(0))]
+    # In a list that is not full, what is missing has none of the words.
+    short = dict(fused({"a": 9, "b": 1}, {"b": 0.5, "c": 0.1}, 3, depth=100))
+    assert short["b"] > short["a"]
+    # One that alone has a word is not passed over, however many are near.
+    near = {str(n): 0.9 - n / 1000 for n in range(100)}
+    assert fused({"50": 3.0}, near, 1, depth=100) == [("50", pytest.approx(1))]
