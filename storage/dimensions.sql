@@ -4,6 +4,5 @@
 SELECT count(*), count(embedding) FROM this;
 
 -- name: drop
--- SQLite; PostgreSQL does so where it changes the column's type. No index and no trigger is about
--- this column there.
+-- SQLite; PostgreSQL does so where it changes the column's type.
 UPDATE this SET embedding = NULL WHERE embedding IS NOT NULL;
