@@ -45,6 +45,10 @@ class NothingStored(ArgentbusError):
     """There is no database yet, or not what was asked for in it."""
 
 
+class NotConfirmed(ArgentbusError):
+    """What cannot be undone was asked for, and nobody said yes."""
+
+
 class NoValue(ArgentbusError):
     """A secret was to be stored, and there was none to read."""
 

@@ -224,7 +224,7 @@ def _others(keys: Keys, mark: str) -> list[str]:
 
 def _storage(keys: Keys, mark: str, partition: int) -> list[str]:
     log, reads = keys.log(f"storage:{partition}"), keys.queue("storage.reads")
-    values = ("storage.partitions", f"storage.committed.{partition}")
+    values = ("storage.partitions", "storage.dimension", f"storage.committed.{partition}")
     return [
         _selector("+xadd +exists", [f"{_WRITE}{log}", f"{_WRITE}{reads}"]),
         _selector("+get +set", [f"~{log}:producer:{mark}*", f"~{reads}:producer:{mark}*"]),

@@ -43,6 +43,7 @@ from .model.categories import Category
 from .model.entities import Entity
 from .model.feedback import Feedback
 from .model.history import TaskChange
+from .model.imports import ImportedRow
 from .model.items import MemoryItem
 from .model.lessons import Lesson
 from .model.observations import Observation
@@ -67,6 +68,7 @@ __all__ = [
     "Entity",
     "Feedback",
     "FenceRefused",
+    "ImportedRow",
     "InvalidValue",
     "Judgement",
     "Lesson",

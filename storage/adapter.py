@@ -43,6 +43,7 @@ class Statistics(msgspec.Struct, frozen=True):
     observations: int
     service_keys: int
     auth_credentials: int
+    imported_rows: int
 
 
 class StorageAdapter(Protocol):
@@ -84,6 +85,8 @@ class StorageAdapter(Protocol):
             CommandRefused: commands break rules; nothing of the batch was applied.
             FenceRefused: a later lease has written the partition; nothing was applied.
             DatabaseUnavailable: the database cannot be written now; nothing was applied.
+            SchemaMismatch: the dimension of its vectors was changed since it was opened; nothing
+                was applied.
         """
 
     async def read(self, agent: str, part: str, method: str, **args: Any) -> Any:
@@ -110,10 +113,12 @@ class _Port:
 
     def __init__(self, adapter: "DatabaseAdapter", agent: str) -> None:
         self.agent = agent
-        self.dimensions = adapter.dimensions
         self.embedder = adapter.embedder
         self.keyring = adapter.keyring
         self._adapter = adapter
+
+    async def dimension(self) -> int:
+        return self._adapter.dimensions
 
     async def write(self, command: Command) -> None:
         await self._adapter.write(command, operator=not self.agent)
@@ -159,7 +164,15 @@ class DatabaseAdapter:
 
     async def read(self, agent: str, part: str, method: str, **args: Any) -> Any:
         """Ask `method` of the reads of `part`, in the scope of `agent`."""
-        return await getattr(self._reads[part], method)(agent, **args)
+        compares = args.get("embedding") is not None
+        if compares and not self._database.typed_vectors:
+            await self._database.verify()
+        try:
+            return await getattr(self._reads[part], method)(agent, **args)
+        except InvalidValue:
+            if compares:
+                await self._database.verify()
+            raise
 
     async def apply(
         self,
@@ -177,6 +190,8 @@ class DatabaseAdapter:
             except InvalidValue as error:
                 refused[index] = str(error)
         if refused:
+            # A vector may be fine, and it is this process that is not up to date.
+            await self._database.verify()
             raise CommandRefused(*min(refused.items()), refused)
         return await self._applier.apply(sound, position, entry_ids)
 
@@ -187,9 +202,12 @@ class DatabaseAdapter:
             InvalidValue: a value that no table may hold.
             CommandRefused: it breaks a rule.
         """
-        await self._applier.apply(
-            [checked(command, self.dimensions, operator=operator)], None, None
-        )
+        try:
+            sound = checked(command, self.dimensions, operator=operator)
+        except InvalidValue:
+            await self._database.verify()
+            raise
+        await self._applier.apply([sound], None, None)
 
     async def positions(self) -> dict[int, Position]:
         """Up to where each partition of the write log is applied."""

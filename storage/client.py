@@ -31,7 +31,7 @@ from bus.keys import check_name
 
 from . import errors
 from .apply import order
-from .commands import DIMENSIONS, Command, checked
+from .commands import Command, checked
 from .embedding import Embedder, fitting
 from .errors import DatabaseUnavailable, StorageError, WritesLost
 from .log import (
@@ -46,6 +46,7 @@ from .model import values
 from .parts import RESULTS, Scoped
 from .reads import READS, ReadRequest, why_nobody_answers
 from .secrets import Keyring
+from .stated import StatedDimension
 
 T = TypeVar("T")
 
@@ -62,7 +63,7 @@ class StorageClient(Scoped):
     Args:
         agent: Who writes and reads.
         timeout: Seconds that a read may take, with the wait for the agent's own writes.
-        dimensions: Of embeddings, as the storage was set up.
+        dimensions: Of embeddings. None: those that the storage keeps, as its sidecar says.
         embedder: Makes the embeddings that are not given, here: of what is written, and of queries.
         keyring: The master keys, where secrets are to be stored or read: that is done here.
 
@@ -75,6 +76,7 @@ class StorageClient(Scoped):
         agents: The registry of agents.
         knowledge: Collections of documents, and what all agents share.
         secrets: Keys and credentials that it may use.
+        imports: What other programs kept of it, and has no table here.
         agent_id: Who writes and reads.
         settles: False: what was written is in the database after `flush`.
 
@@ -92,14 +94,14 @@ class StorageClient(Scoped):
         agent: Agent,
         *,
         timeout: float = 15.0,
-        dimensions: int = DIMENSIONS,
+        dimensions: int | None = None,
         embedder: Embedder | None = None,
         keyring: Keyring | None = None,
     ) -> None:
         self._bus: Bus = agent.bus
         self.agent = check_name("agent", agent.id)
-        self.dimensions = dimensions
-        self.embedder = fitting(embedder, dimensions)
+        self.embedder = embedder if dimensions is None else fitting(embedder, dimensions)
+        self._dimension = StatedDimension(self._bus, dimensions)
         self.keyring = keyring
         self._timeout = timeout
         self._partition: int | None = None
@@ -111,6 +113,15 @@ class StorageClient(Scoped):
         self._losses = 0
         super().__init__(self)
 
+    async def dimension(self) -> int:
+        """Of vectors: what the storage keeps.
+
+        Raises:
+            InvalidValue: this client, or its embedder, was made for another one.
+            BusUnavailable: Redis could not be reached.
+        """
+        return await self._dimension.agreed(self.embedder)
+
     async def write(self, command: Command) -> None:
         """Append a command to the write log; return once Redis has it.
 
@@ -119,7 +130,7 @@ class StorageClient(Scoped):
             BusUnavailable: Redis could not be reached; the command may be in the log.
             BusError: the number of partitions in Redis is garbled.
         """
-        command = checked(command, self.dimensions)
+        command = checked(command, await self._dimension.of_storage(self.embedder))
         log = log_of(self._bus, await self._my_partition())
         if not self._waits:
             self._losses = log.losses  # of what is none of this client's, or committed

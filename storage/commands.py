@@ -12,6 +12,7 @@ from .model import (
     documents,
     entities,
     feedback,
+    imports,
     items,
     lessons,
     observations,
@@ -50,6 +51,7 @@ _MODULES: Final[Any] = (
     documents,
     shared_knowledge,
     secrets,
+    imports,
 )
 
 TYPES: Final[dict[str, Any]] = {

@@ -69,10 +69,12 @@ class Database(Protocol):
     Attributes:
         spelling: How it writes times and JSON.
         package: Where its own statements are: what truly differs.
+        typed_vectors: Whether it refuses by itself to compare vectors of different dimensions.
     """
 
     spelling: Spelling
     package: str
+    typed_vectors: bool
 
     async def fetch(self, sql: str, *args: Any, scope: str) -> list[Row]:
         """Run one reading statement; return its rows.
@@ -94,6 +96,14 @@ class Database(Protocol):
 
         Raises:
             Contended: in the block or at its end: another transaction was in the way.
+            SchemaMismatch: the dimension of its vectors was changed since it was opened.
+        """
+
+    async def verify(self) -> None:
+        """See that its vectors have the dimension that they had when it was opened.
+
+        Raises:
+            SchemaMismatch: it was changed since.
         """
 
 

@@ -29,17 +29,22 @@ class Port(Protocol):
 
     Attributes:
         agent: In whose name; empty for operators.
-        dimensions: Of embeddings.
         settles: Whether a command is in the database when `write` returns.
         embedder: Makes the embeddings that are not given, if there is one.
         keyring: The master keys that secrets are encrypted with, if they are here.
     """
 
     agent: str
-    dimensions: int
     settles: bool
     embedder: Embedder | None
     keyring: "Keyring | None"
+
+    async def dimension(self) -> int:
+        """Of vectors.
+
+        Raises:
+            InvalidValue: the storage has another one than is asked for here.
+        """
 
     async def write(self, command: Command) -> None:
         """Carry a command out, or put it on its way.
@@ -77,25 +82,39 @@ class View:
             context: What is indexed with it.
         """
         if given is None and self._port.embedder is not None:
+            await self._port.dimension()  # before the embedder is put to work
             [given] = await embedded_in_context(self._port.embedder, [(text, context)])
-        return values.pack_vector("embedding", given, self._port.dimensions)
+        return await self._packed(given)
+
+    async def _packed(self, given: Sequence[float] | None) -> bytes | None:
+        """What is stored as a vector that is given."""
+        if given is None:
+            return None
+        return values.pack_vector("embedding", given, await self._port.dimension())
+
+    async def _pack_in(self, changes: dict[str, Any]) -> None:
+        """Pack the vector among `changes`, where there is one in numbers."""
+        if not isinstance(changes.get("embedding"), bytes | None):
+            changes["embedding"] = await self._packed(changes["embedding"])
 
     async def _embedded_all(self, texts: Sequence[str]) -> list[bytes | None] | None:
         """What is stored as embeddings of `texts`; None where there is no embedder."""
         if self._port.embedder is None:
             return None
+        dimension = await self._port.dimension()  # before the embedder is put to work
         made = await self._port.embedder.embed(texts, kind="passage") if texts else []
-        return [values.pack_vector("embedding", one, self._port.dimensions) for one in made]
+        return [values.pack_vector("embedding", one, dimension) for one in made]
 
     async def _embedded_query(
         self, query: str, given: Sequence[float] | None
     ) -> list[float] | None:
         """What a search compares with: the embedding given, or the embedder's of what is asked."""
         if given is not None:
-            values.pack_vector("embedding", given, self._port.dimensions)
+            await self._packed(given)
             return [float(number) for number in given]
         if self._port.embedder is None or not values.text("query", query).strip():
             return None
+        await self._port.dimension()
         [made] = await self._port.embedder.embed([query], kind="query")
         return list(made)
 
@@ -110,6 +129,11 @@ class Way(NamedTuple):
 
     apply: Callable[[Transaction, Sequence[Any]], Awaitable[None]]
     kind: Callable[[Any], Hashable] = lambda _: None
+
+
+def taken(noun: str, row_id: str) -> Violation:
+    """Another row has that id."""
+    return Violation(f"id: there is another {noun} {row_id} already: give a new id, or none")
 
 
 def each(change: Callable[[Transaction, Any], Awaitable[None]]) -> Way:
@@ -193,7 +217,7 @@ class Writes:
             await transaction.execute_many(sql, rows, keys=keys)
         except Violation as error:
             if "NOT NULL" in str(error):
-                raise Violation(f"id: there is another {name} {rows[0][0]} already") from error
+                raise taken(name, str(rows[0][0])) from error
             raise
 
 

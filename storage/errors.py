@@ -94,7 +94,8 @@ class DatabaseUnavailable(StorageError):
 
 
 class SchemaMismatch(StorageError):
-    """The database's schema is newer than this program, or was changed by another hand.
+    """The database's schema is newer than this program, was changed by another hand, or its vectors
+    have another dimension than this process is set up for.
 
     Example:
         import sqlite3

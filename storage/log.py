@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from bus import Bus, BusError, Envelope, Log, UndecodableMessage
+from bus import Bus, BusError, Envelope, Log, ServerRefused, UndecodableMessage
 from bus.messages.codec import decode_body
 
 from .commands import TYPES, Command
@@ -19,6 +19,9 @@ PARTITIONS: Final = 4
 
 #: Name of the value that says how many partitions a namespace has.
 PARTITIONS_VALUE: Final = "storage.partitions"
+
+#: Name of the value that says the dimension of the storage's vectors: the sidecar's.
+DIMENSION_VALUE: Final = "storage.dimension"
 
 #: Topic on which the sidecar says up to where it has committed.
 COMMITTED: Final = "storage.committed"
@@ -48,6 +51,20 @@ async def partition_count(bus: Bus, wanted: int = PARTITIONS) -> int:
             f"set {bus.keys.value(PARTITIONS_VALUE)} back to what it was, from 1 to 1024"
         )
     return int(stored)
+
+
+async def state_dimension(bus: Bus, dimension: int) -> None:
+    """Say which dimension the vectors of the storage have, for clients to know."""
+    await bus.put_value(DIMENSION_VALUE, str(dimension).encode())
+
+
+async def stated_dimension(bus: Bus) -> int | None:
+    """Which dimension they have; None where no sidecar has said so yet, or it cannot be read."""
+    try:
+        stated = await bus.get_value(DIMENSION_VALUE) or b""
+    except ServerRefused:  # a user of before, or something else stands there
+        return None
+    return int(stated) if stated.isdigit() and len(stated) < 6 else None
 
 
 def partition_of(agent: str, partitions: int) -> int:

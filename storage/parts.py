@@ -7,6 +7,8 @@ from .agents.agents import AgentReads, AgentWrites
 from .domain import Part, Port, Writes
 from .feedback import ModelFeedback
 from .feedback.feedback import FeedbackReads, FeedbackWrites
+from .imports import Imports
+from .imports.imports import ImportReads, ImportWrites
 from .knowledge import Knowledge
 from .knowledge.collections import CollectionReads, CollectionWrites
 from .knowledge.document_reads import DocumentReads
@@ -59,6 +61,7 @@ PARTS: Final = (
     Part("documents", DocumentReads, DocumentWrites),
     Part("shared", LibraryReads, LibraryWrites),
     Part("secrets", SecretReads, SecretWrites),
+    Part("imports", ImportReads, ImportWrites),
 )
 
 #: What may be read, with the type of the answer.
@@ -79,6 +82,7 @@ class Scoped:
         agents: The registry of agents.
         knowledge: Collections of documents, and what all agents share.
         secrets: Keys and credentials that it may use.
+        imports: What other programs kept of it, and has no table here.
 
     Example: See `StorageAdapter`.
     """
@@ -92,3 +96,4 @@ class Scoped:
         self.agents: Final = Agents(port)
         self.knowledge: Final = Knowledge(port)
         self.secrets: Final = Secrets(port)
+        self.imports: Final = Imports(port)

@@ -46,7 +46,7 @@ class Rows(Generic[S]):
         hints = get_type_hints(struct)
         self.columns: tuple[str, ...] = struct.__struct_fields__
         self.selected = ", ".join(f"{table}.{column}" for column in self.columns)
-        kinds = [_kind(hints[name]) for name in self.columns]
+        kinds = [kind_of(hints[name]) for name in self.columns]
         ways_in = {datetime: spelling.time_in, dict: spelling.json_in}
         ways_out: dict[Any, Callable[[Any], Any]] = {
             bool: bool,
@@ -85,7 +85,8 @@ class Rows(Generic[S]):
         return self._struct(**fields)
 
 
-def _kind(hint: Any) -> Any:
+def kind_of(hint: Any) -> Any:
+    """What a column's type means: `dict` for JSON, `datetime`, `bool`; None for all else."""
     for part in (hint, *get_args(hint)):
         origin = get_origin(part) or part
         if origin in (dict, list):

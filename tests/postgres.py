@@ -3,6 +3,7 @@
 import itertools
 import os
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import anyio
 import asyncpg
+import psutil
 
 from argentbus.embedded import EmbeddedPostgres, free_port
 from storage.postgres import migrations
@@ -31,6 +33,16 @@ class PostgresServer(EmbeddedPostgres):
 
     def spawn(self, *, pass_fds: Sequence[int] = ()) -> subprocess.Popen[bytes]:
         return guarded(super().spawn(pass_fds=pass_fds))
+
+    def kill(self) -> None:
+        """End it with SIGKILL, and wait for its backends: one at work may finish that first."""
+        assert self.process is not None, "the server has not been started"
+        backends = psutil.Process(self.process.pid).children(recursive=True)
+        super().kill()
+        deadline = time.monotonic() + 10
+        while any(_runs(backend) for backend in backends):
+            assert time.monotonic() < deadline, "a backend outlives its server"
+            time.sleep(0.002)
 
     def user_url(self, database: str) -> str:
         """How the sidecar logs in."""
@@ -54,6 +66,13 @@ class PostgresServer(EmbeddedPostgres):
         finally:
             if self.answers():
                 anyio.run(execute, admin, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 async def execute(url: str, sql: str) -> None:

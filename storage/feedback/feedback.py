@@ -18,6 +18,7 @@ from storage.model.feedback import (
     Feedback,
     RateFeedback,
     RecordFeedback,
+    check_feedback,
 )
 from storage.rows import Rows
 
@@ -100,13 +101,11 @@ class ModelFeedback(View):
             created_at=values.moment("created_at", created_at) or values.now(),
             **columns,
         )
-        command = RecordFeedback(feedback=feedback)
         if "total_tokens" not in columns:
-            command.checked(self._port.dimensions)
+            check_feedback(feedback)
             total = feedback.input_tokens + feedback.output_tokens
             feedback = msgspec.structs.replace(feedback, total_tokens=total)
-            command = RecordFeedback(feedback=feedback)
-        await self._port.write(command)
+        await self._port.write(RecordFeedback(feedback=feedback))
         return feedback
 
     async def rate(self, feedback_id: str, rating: str | None) -> None:

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from storage import queries
 from storage.database import Database, Transaction, Violation
-from storage.domain import Reads, View, Way, Writes, each
+from storage.domain import Reads, View, Way, Writes, each, taken
 from storage.errors import NotFound
 from storage.model import values
 from storage.model.collections import (
@@ -239,7 +239,7 @@ class CollectionWrites(Writes):
             if known.id == new.id:
                 if known.created_at == new.created_at:
                     return
-                raise Violation(f"id: there is another collection {new.id} already")
+                raise taken("collection", new.id)
             raise _taken(new)
         try:
             await transaction.fetch(SQL["create_collection"], *self._rows.to_row(new))
@@ -260,8 +260,7 @@ class CollectionWrites(Writes):
             await transaction.fetch(SQL["grant"], *self._grants.to_row(command.grant))
         except Violation as error:
             if ".id" in str(error):
-                taken = f"id: there is another grant {command.grant.id} already"
-                raise Violation(taken) from error
+                raise taken("grant", command.grant.id) from error
             raise
 
     async def _revoke(self, transaction: Transaction, command: RevokeGrant) -> None:

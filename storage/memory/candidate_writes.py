@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from storage.database import Database, Transaction, Violation
-from storage.domain import Way, Writes, each
+from storage.domain import Way, Writes, each, taken
 from storage.errors import NotFound
 from storage.model.candidates import (
     Candidate,
@@ -57,7 +57,7 @@ class CandidateWrites(Writes):
                 known[one.id] = identity
                 new.append(self._rows.to_row(one))
             elif known[one.id] != identity:
-                raise Violation(f"id: there is another live candidate {one.id} already")
+                raise taken("live candidate", one.id)
         await transaction.execute_many(SQL["create_candidate"], new, keys=self._keys)
 
     async def _known(self, transaction: Transaction, ids: Sequence[str]) -> dict[str, Any]:

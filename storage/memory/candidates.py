@@ -160,7 +160,7 @@ class Candidates(View):
                 item_id=values.new_id(),
                 memory_type=memory_type,
                 significance=significance,
-                embedding=values.pack_vector("embedding", embedding, self._port.dimensions),
+                embedding=await self._packed(embedding),
                 reason=reason,
                 at=values.now(),
             )

@@ -58,7 +58,7 @@ class Categories(View):
             InvalidValue: a value that no table may hold.
             CommandRefused: the agent has a category of that name.
         """
-        category = self._category(
+        category = await self._category(
             name, description, summary, embedding, category_id, created_at=created_at
         )
         await self._port.write(CreateCategory(category=category))
@@ -78,12 +78,12 @@ class Categories(View):
         """
         found = await self.find_category(name)
         if found is None:
-            category = self._category(name, description, summary, embedding, None)
+            category = await self._category(name, description, summary, embedding, None)
             await self._port.write(EnsureCategory(category=category))
             found = await self.find_category(name) or category
         return found
 
-    def _category(
+    async def _category(
         self,
         name: str,
         description: str | None,
@@ -98,7 +98,7 @@ class Categories(View):
             agent_id=self.agent,
             name=name,
             description=description,
-            embedding=values.pack_vector("embedding", embedding, self._port.dimensions),
+            embedding=await self._packed(embedding),
             summary=summary,
             created_at=moment,
             updated_at=moment,
@@ -151,10 +151,7 @@ class Categories(View):
             InvalidValue: a value that no table may hold, or a column that stays as it is.
             CommandRefused: there is no such category, or another one of that name.
         """
-        if "embedding" in changes and not isinstance(changes["embedding"], bytes):
-            changes["embedding"] = values.pack_vector(
-                "embedding", changes["embedding"], self._port.dimensions
-            )
+        await self._pack_in(changes)
         await self._port.write(
             UpdateCategory(
                 agent_id=self.agent, category_id=category_id, changes=changes, at=values.now()

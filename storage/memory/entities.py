@@ -63,7 +63,7 @@ class Entities(View):
             InvalidValue: a value that no table may hold.
             CommandRefused: the agent has an entity of that name.
         """
-        entity = self._entity(name, entity_type, embedding, entity_id, created_at, columns)
+        entity = await self._entity(name, entity_type, embedding, entity_id, created_at, columns)
         await self._port.write(CreateEntity(entity=entity))
         return entity
 
@@ -81,12 +81,12 @@ class Entities(View):
         """
         found = await self.find_entity(name)
         if found is None:
-            entity = self._entity(name, entity_type, embedding, None, None, columns)
+            entity = await self._entity(name, entity_type, embedding, None, None, columns)
             await self._port.write(EnsureEntity(entity=entity))
             found = await self.find_entity(name) or entity
         return found
 
-    def _entity(
+    async def _entity(
         self,
         name: str,
         entity_type: str,
@@ -101,7 +101,7 @@ class Entities(View):
             agent_id=self.agent,
             name=name,
             entity_type=entity_type,
-            embedding=values.pack_vector("embedding", embedding, self._port.dimensions),
+            embedding=await self._packed(embedding),
             created_at=moment,
             updated_at=moment,
             **columns,
@@ -161,10 +161,7 @@ class Entities(View):
             InvalidValue: a value that no table may hold, or a column that stays as it is.
             CommandRefused: there is no such entity, or another one of that name.
         """
-        if "embedding" in changes and not isinstance(changes["embedding"], bytes):
-            changes["embedding"] = values.pack_vector(
-                "embedding", changes["embedding"], self._port.dimensions
-            )
+        await self._pack_in(changes)
         await self._port.write(
             UpdateEntity(agent_id=self.agent, entity_id=entity_id, changes=changes, at=values.now())
         )

@@ -6,7 +6,7 @@ from typing import Any, Unpack
 
 from storage import queries
 from storage.database import Database, Transaction, Violation
-from storage.domain import Reads, View, Way, Writes, each
+from storage.domain import Reads, View, Way, Writes, each, taken
 from storage.errors import NotFound
 from storage.model import values
 from storage.model.command import Command
@@ -139,10 +139,7 @@ class Items(View):
             stands = await self._changed(item_id, changes)
             if stands is not None:
                 changes["embedding"] = await self._embedded(stands[0], None, stands[1])
-        if "embedding" in changes and not isinstance(changes["embedding"], bytes):
-            changes["embedding"] = values.pack_vector(
-                "embedding", changes["embedding"], self._port.dimensions
-            )
+        await self._pack_in(changes)
         await self._port.write(
             UpdateItem(agent_id=self.agent, item_id=item_id, changes=changes, at=values.now())
         )
@@ -173,7 +170,7 @@ class Items(View):
             InvalidValue: another number of them, or one that is not finite.
             CommandRefused: there is no such item.
         """
-        packed = values.pack_vector("embedding", embedding, self._port.dimensions)
+        packed = await self._packed(embedding)
         await self._port.write(
             EmbedItem(agent_id=self.agent, item_id=item_id, embedding=packed, at=values.now())
         )
@@ -246,6 +243,8 @@ class ItemWrites(Writes):
                 raise Violation(
                     f"resource_id: there is no resource {named}: create it first"
                 ) from error
+            if "memory_items.id" in str(error):
+                raise taken("memory item", commands[0].item.id) from error
             raise
 
     async def _update(self, transaction: Transaction, command: UpdateItem) -> None:
@@ -254,8 +253,17 @@ class ItemWrites(Writes):
             changes["content_hash"] = values.content_hash(changes["summary"])
         changes["updated_at"] = command.at
         target = (command.item_id, command.agent_id)
-        if not await self._change(transaction, self._rows, SQL["update_item"], changes, *target):
-            raise _missing(*target)
+        sql = SQL["update_item"]
+        try:
+            if not await self._change(transaction, self._rows, sql, changes, *target):
+                raise _missing(*target)
+        except Violation as error:
+            if "content_hash" in str(error):
+                raise Violation(
+                    f"summary: agent {command.agent_id} has another memory item that says so: "
+                    "reinforce that one, and delete this"
+                ) from error
+            raise
 
     async def _embed(self, transaction: Transaction, command: EmbedItem) -> None:
         changes = {"embedding": command.embedding, "updated_at": command.at}

@@ -181,10 +181,7 @@ class Lessons(View):
         Raises:
             InvalidValue: a value that no table may hold, or a column that stays as it is.
         """
-        if "embedding" in changes and not isinstance(changes["embedding"], bytes):
-            changes["embedding"] = values.pack_vector(
-                "embedding", changes["embedding"], self._port.dimensions
-            )
+        await self._pack_in(changes)
         await self._port.write(
             UpdateLesson(agent_id=self.agent, lesson_id=lesson_id, changes=changes, at=values.now())
         )

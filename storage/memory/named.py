@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from storage.database import Database, Transaction, Violation
-from storage.domain import Writes
+from storage.domain import Writes, taken
 from storage.errors import NotFound
 from storage.model.command import Changes
 from storage.rows import Rows
@@ -88,5 +88,5 @@ class NamedWrites(Writes):
                 f"find it, or use get_or_create_{self._noun}"
             )
         if ".id" in text or ".created_at" in text:
-            return Violation(f"id: there is another {self._noun} {row_id} already")
+            return taken(self._noun, row_id)
         return error

@@ -6,7 +6,7 @@ from typing import Any
 
 from storage import queries
 from storage.database import Database, Transaction, Violation
-from storage.domain import Reads, View, Way, Writes, each
+from storage.domain import Reads, View, Way, Writes, each, taken
 from storage.model import values
 from storage.model.command import Command
 from storage.model.items import VISIBILITIES
@@ -50,7 +50,7 @@ class Resources(View):
             agent_id=self.agent,
             url=url,
             modality=modality,
-            embedding=values.pack_vector("embedding", embedding, self._port.dimensions),
+            embedding=await self._packed(embedding),
             created_at=moment,
             updated_at=moment,
             **columns,
@@ -156,8 +156,7 @@ class ResourceWrites(Writes):
             await transaction.execute_many(SQL["create_resource"], rows, keys=self._keys)
         except Violation as error:
             if "created_at" in str(error):
-                taken = f"there is another resource {rows[0][0]} already"
-                raise Violation(taken) from error
+                raise taken("resource", rows[0][0]) from error
             raise
 
     async def _delete(self, transaction: Transaction, command: DeleteResource) -> None:

@@ -106,7 +106,7 @@ class CreateTeam(TaskCommand, frozen=True, kw_only=True, tag=True):
 
     def checked(self, dimensions: int) -> Self:
         checked_team(self.team)
-        _checked_member(self.lead)
+        checked_member(self.lead)
         if self.by and self.lead.agent_id != self.by:
             raise InvalidValue("lead", f"is of another agent than {self.by}, who founds the team")
         if (self.lead.team_id, self.lead.session_key, self.lead.role) != (
@@ -143,7 +143,7 @@ class AddMember(TaskCommand, frozen=True, kw_only=True, tag=True):
         return self.by
 
     def checked(self, dimensions: int) -> Self:
-        _checked_member(self.member)
+        checked_member(self.member)
         if self.member.role == "lead":
             raise InvalidValue("role", "lead is given with update_team(lead_session_key=...)")
         return self
@@ -217,7 +217,12 @@ def checked_team(team: Team, _dimensions: int = 0) -> Team:
     return team
 
 
-def _checked_member(member: TeamMember, _dimensions: int = 0) -> TeamMember:
+def checked_member(member: TeamMember, _dimensions: int = 0) -> TeamMember:
+    """Return `member` with every value checked.
+
+    Raises:
+        InvalidValue: a value that no table may hold.
+    """
     values.text("team_id", member.team_id, least=1, most=128)
     values.text("session_key", member.session_key, least=1, most=256)
     values.text("agent_id", member.agent_id, least=1, most=128)
@@ -238,5 +243,5 @@ CHANGES: Final = Changes(
 MEMBER_CHANGES: Final = Changes(
     TeamMember(team_id="x", session_key="x", agent_id="x", joined_at=_NOW),
     ("label", "status"),
-    _checked_member,
+    checked_member,
 )

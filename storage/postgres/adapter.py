@@ -28,8 +28,8 @@ class PgAdapter(DatabaseAdapter):
 
         Raises:
             DatabaseUnavailable: it cannot be reached, or not with this user.
-            SchemaMismatch: its schema is older or newer than this program.
-            InvalidValue: its embeddings have another number of dimensions.
+            SchemaMismatch: its schema is older or newer than this program, or its vectors have
+                another dimension.
         """
         async with PgDatabase.open(url, dimensions) as database:
             yield cls(database, dimensions, embedder=embedder, keyring=keyring)

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from storage import migrations
-from storage.errors import InvalidValue, SchemaMismatch
+from storage.dimensions import mismatch
+from storage.errors import SchemaMismatch
+from storage.migrations import Migration
 
 #: Who may do what. Nobody logs in as one of these; who logs in may take them on.
 SCHEMA_ROLE: Final = "argentbus_schema"
@@ -22,10 +24,19 @@ GROUP BY c.oid, c.conname
 """
 
 _TYPES: Final = """
-SELECT c.relname, a.attname, format_type(a.atttypid, NULL), a.atttypmod
+SELECT c.relname, a.attname, format_type(a.atttypid, NULL)
 FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
 WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
   AND a.attnum > 0 AND NOT a.attisdropped
+"""
+
+
+#: The dimension of the vectors: one row, unless somebody else was at it.
+DIMENSIONS: Final = """
+SELECT DISTINCT a.atttypmod
+FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
+WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
+  AND a.attname = 'embedding' AND NOT a.attisdropped
 """
 
 
@@ -71,29 +82,60 @@ async def applied(connection: Connection) -> dict[int, str]:
     return {int(row[0]): str(row[1]) for row in rows}
 
 
-async def read(connection: Connection, where: str, dimensions: int) -> Catalog:
-    """Look, and see that it is what this program needs.
+async def missing(connection: Connection) -> list[Migration]:
+    """The migrations that were not run.
 
     Raises:
-        SchemaMismatch: the schema is older or newer, or another text.
-        InvalidValue: its embeddings have another number of dimensions.
+        SchemaMismatch: the database is newer than this program, or another program's.
     """
-    missing = migrations.pending(
+    return migrations.pending(
         await applied(connection),
         migrations.known(__package__),
         "PostgreSQL database",
         "name another database with --postgres-url",
     )
-    if missing:
+
+
+async def refuse_missing(connection: Connection, where: str) -> None:
+    """See that every migration was run.
+
+    Raises:
+        SchemaMismatch: some were not; or as `missing`.
+    """
+    lacking = await missing(connection)
+    if lacking:
         raise SchemaMismatch(
-            f"the schema of {where} lacks {len(missing)} migrations (the first is "
-            f"{missing[0].version:04}_{missing[0].name}): run `argentbus migrate schema`"
+            f"the schema of {where} lacks {len(lacking)} migrations (the first is "
+            f"{lacking[0].version:04}_{lacking[0].name}): run `argentbus migrate schema`"
         )
+
+
+async def read(connection: Connection, where: str, dimensions: int) -> Catalog:
+    """Look, and see that it is what this program needs.
+
+    Raises:
+        SchemaMismatch: the schema is older or newer, or another text; or its vectors have another
+            dimension.
+    """
+    await refuse_missing(connection, where)
     constraints = {row[0]: row[1] for row in await connection.fetch(_CONSTRAINTS)}
     rows = await connection.fetch(_TYPES)
-    [found] = [row[3] for row in rows if (row[0], row[1]) == ("memory_items", "embedding")]
-    if found != dimensions:
-        raise InvalidValue(
-            "dimensions", f"are {dimensions}, and {where} was set up for {found}: use that"
+    stored = await stored_dimensions(connection, where)
+    if stored != dimensions:
+        raise mismatch(f"PostgreSQL at {where}", stored, dimensions)
+    return Catalog(constraints, {(row[0], row[1]): row[2] for row in rows}, stored)
+
+
+async def stored_dimensions(connection: Connection, where: str) -> int:
+    """The dimension of the vectors; 0 where there are no tables yet.
+
+    Raises:
+        SchemaMismatch: those of one table have another than those of another.
+    """
+    found = [int(row[0]) for row in await connection.fetch(DIMENSIONS)]
+    if len(found) > 1:
+        raise SchemaMismatch(
+            f"PostgreSQL at {where} has columns of vectors of {' and '.join(map(str, found))} "
+            "dimensions: it was changed by another hand; restore a backup"
         )
-    return Catalog(constraints, {(row[0], row[1]): row[2] for row in rows}, int(found))
+    return found[0] if found else 0

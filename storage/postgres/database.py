@@ -15,7 +15,8 @@ from typing import Any, Final
 import anyio
 import asyncpg
 
-from storage.database import Keys, Row, Violation
+from storage.database import Contended, Keys, Row, Violation
+from storage.dimensions import mismatch
 from storage.errors import DatabaseUnavailable, InvalidValue
 from storage.rows import Spelling
 from storage.settings import without_password
@@ -96,6 +97,7 @@ class PgDatabase:
 
     spelling: Spelling = PgSpelling()
     package = "storage.postgres"
+    typed_vectors = True
 
     def __init__(self, pool: Any, where: str, catalog: Catalog) -> None:
         self._pool = pool
@@ -110,8 +112,8 @@ class PgDatabase:
 
         Raises:
             DatabaseUnavailable: it cannot be reached, or not with this user.
-            SchemaMismatch: its schema is older or newer than this program.
-            InvalidValue: its embeddings have another number of dimensions.
+            SchemaMismatch: its schema is older or newer than this program, or its vectors have
+                another dimension.
         """
         where = without_password(url)
         with translated(where):
@@ -152,6 +154,8 @@ class PgDatabase:
         try:
             try:
                 return await self._fetch(begin, sql, args)
+            except Contended:
+                return await self._fetch(begin, sql, args)
             except DatabaseUnavailable as error:
                 if not isinstance(error.__cause__, _GONE):
                     raise
@@ -173,6 +177,13 @@ class PgDatabase:
         """Write, for any agent; committed when the block ends well, else undone."""
         async with self._begun("BEGIN" + _taken_on(SIDECAR_ROLE, "")) as connection:
             yield PgTransaction(connection, self)
+
+    async def verify(self) -> None:
+        """See that its vectors have the dimension that they had when it was opened."""
+        rows = await self.fetch(catalog.DIMENSIONS, scope="")
+        if [int(row[0]) for row in rows] != [self._catalog.dimensions]:
+            stored = int(rows[0][0])
+            raise mismatch(f"PostgreSQL at {self._where}", stored, self._catalog.dimensions)
 
     @asynccontextmanager
     async def _begun(self, begin: str) -> AsyncGenerator[Any]:

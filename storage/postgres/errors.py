@@ -1,5 +1,6 @@
 """What asyncpg raises, in this package's words."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
@@ -7,18 +8,30 @@ from typing import Any, Final
 import asyncpg
 
 from storage.database import Contended, Violation
+from storage.dimensions import mismatch
 from storage.errors import DatabaseUnavailable, SchemaMismatch
+
+_DAMAGED: Final = ": it is damaged; restore a backup"
 
 #: By SQLSTATE, or its class: what to do about it.
 _REMEDIES: Final = {
     "53100": ": make room on its disk; what waits in Redis is applied then",
     "53300": ": raise max_connections, or put PgBouncer before it",
     "25006": ": it is read-only (a standby?): name the primary with --postgres-url",
+    "08": ": the connection is lost; try again, and see whether the server runs",
     "28": ": check the user and the password in the URL (`argentbus setup postgres`)",
     "3D": ": make it with `argentbus setup postgres`",
     "42501": ": let `argentbus setup postgres` grant what is missing",
+    "55P03": ": others are at work there and do not let go; stop them (the sidecars), then again",
+    "XX001": _DAMAGED,
+    "XX002": _DAMAGED,
     "57P03": ": it is starting or stopping; wait",
 }
+
+#: What pgvector says of a vector of another dimension: than its column has, or than it meets there.
+_DIMENSIONS: Final = re.compile(
+    r"expected (\d+) dimensions, not (\d+)|different vector dimensions (\d+) and (\d+)"
+)
 
 #: Classes of SQLSTATE that are the values' fault, and stay so however often it is tried.
 _VALUES: Final = ("22", "23", "54", "P0")
@@ -52,8 +65,13 @@ def translated(where: str, constraints: Constraints | None = None) -> Iterator[N
 
 def _of_server(error: Any, where: str, constraints: Constraints) -> Exception:
     state = error.sqlstate or ""
-    if state.startswith("40"):
+    # A column's type was changed since the statement was prepared; by now it is forgotten.
+    if state.startswith("40") or isinstance(error, asyncpg.InvalidCachedStatementError):
         return Contended(str(error))
+    if found := _DIMENSIONS.fullmatch(str(error)):
+        # Every vector has been checked: who sends it, and not what is sent, is not up to date.
+        stored, ours = (int(number) for number in found.groups() if number is not None)
+        return mismatch(f"PostgreSQL at {where}", stored, ours)
     if state in {"22023", "42704"}:  # a role, or a type, that setup makes
         return DatabaseUnavailable(
             f"PostgreSQL at {where}: {error}: let `argentbus setup postgres` make it"

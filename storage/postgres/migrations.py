@@ -30,20 +30,22 @@ async def run(url: str, *, dimensions: int = DIMENSIONS) -> list[Migration]:
 
     Args:
         url: Of a user who may take on the role argentbus_schema.
-        dimensions: Of embeddings, where the schema is new.
+        dimensions: Of vectors, where the schema is new; an older one keeps its own.
 
     Raises:
         DatabaseUnavailable: the database cannot be reached, or not with this user.
         SchemaMismatch: it is newer than this program, or another program's.
     """
-    async with _connected(url) as connection, connection.transaction():
+    where = without_password(url)
+    async with connected(url) as connection, connection.transaction():
         await connection.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended('argentbus.schema', 0));"
             f"SET LOCAL ROLE {SCHEMA_ROLE}"
         )
-        missing = await _pending(connection)
+        missing = await catalog.missing(connection)
         if missing:
             await connection.execute(_LEDGER)
+            dimensions = await catalog.stored_dimensions(connection, where) or dimensions
         for migration in missing:
             await connection.execute(migration.sql.replace("{dimensions}", str(dimensions)))
             await connection.execute(
@@ -59,9 +61,9 @@ async def status(url: str) -> list[Status]:
         DatabaseUnavailable: the database cannot be reached, or not with this user.
         SchemaMismatch: it is newer than this program, or another program's.
     """
-    async with _connected(url) as connection, connection.transaction(readonly=True):
+    async with connected(url) as connection, connection.transaction(readonly=True):
         await connection.execute(f"SET LOCAL ROLE {SCHEMA_ROLE}")
-        missing = await _pending(connection)
+        missing = await catalog.missing(connection)
         times = {}
         if await catalog.applied(connection):
             rows = await connection.fetch("SELECT version, applied_at FROM schema_migrations")
@@ -70,17 +72,9 @@ async def status(url: str) -> list[Status]:
     return [Status(one, None if one in missing else times[one.version]) for one in known]
 
 
-async def _pending(connection: Any) -> list[Migration]:
-    return migrations.pending(
-        await catalog.applied(connection),
-        migrations.known(__package__),
-        "PostgreSQL database",
-        "name another database with --postgres-url",
-    )
-
-
 @asynccontextmanager
-async def _connected(url: str) -> AsyncGenerator[Any]:
+async def connected(url: str) -> AsyncGenerator[Any]:
+    """A connection of its own, what goes wrong on it raised as errors of storage."""
     with translated(without_password(url)):
         connection = await asyncpg.connect(url, timeout=10, statement_cache_size=0)
         try:

@@ -1,4 +1,4 @@
-"""Rows that one statement can take, in turns."""
+"""Rows of one INSERT in turns, where several of them change the same row."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any

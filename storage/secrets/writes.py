@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from storage.database import Database, Transaction, Violation
-from storage.domain import Way, Writes, each
+from storage.domain import Way, Writes, each, taken
 from storage.errors import NotFound
 from storage.model.command import Command
 from storage.model.secrets import (
@@ -130,7 +130,7 @@ class SecretWrites(Writes):
             await transaction.fetch(SQL[statement], *row)
         except Violation as error:
             if ".id" in str(error):
-                raise Violation(f"id: there is another secret {row[0]} already") from error
+                raise taken("secret", row[0]) from error
             raise
 
     async def _set(

@@ -6,7 +6,7 @@ from typing import Any
 
 from storage import queries
 from storage.database import Database, Transaction, Violation
-from storage.domain import Reads, View, Way, Writes, each
+from storage.domain import Reads, View, Way, Writes, each, taken
 from storage.errors import CommandRefused, NotFound
 from storage.model import values
 from storage.model.command import Command
@@ -196,7 +196,11 @@ class SessionWrites(Writes):
         except Violation as error:
             if "NOT NULL" in str(error):
                 key = commands[0].session.session_key
-                raise Violation(f"session_key: {key} is another agent's session") from error
+                raise Violation(
+                    f"session_key: {key} is another agent's session: give another key"
+                ) from error
+            if "sessions.id" in str(error):
+                raise taken("session", commands[0].session.id) from error
             raise
 
     async def _touch(self, transaction: Transaction, command: TouchSession) -> None:

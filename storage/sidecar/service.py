@@ -9,7 +9,7 @@ from bus.messages.envelope import new_id
 from bus.telemetry.journal import Journal
 from storage.config import StorageConfig
 from storage.factory import open_storage
-from storage.log import partition_count
+from storage.log import partition_count, state_dimension
 
 from .answers import answer_reads
 from .partition import PartitionWriter
@@ -29,6 +29,8 @@ async def run_sidecar(config: StorageConfig, *, ready: anyio.Event | None = None
     Raises:
         BusUnavailable: Redis cannot be reached at the start.
         DatabaseUnavailable: the database cannot be opened at the start.
+        SchemaMismatch: its schema, or the dimension of its vectors, is not that of this process; at
+            the start, or because it was changed meanwhile. What waits in Redis waits for the next.
     """
     async with (
         open_storage(config) as storage,
@@ -41,6 +43,7 @@ async def run_sidecar(config: StorageConfig, *, ready: anyio.Event | None = None
         bus.join(f"sidecar-{new_id()[-8:]}", role="sidecar", inbox=False) as agent,
     ):
         partitions = await partition_count(bus, config.partitions)
+        await state_dimension(bus, config.dimensions)
         report = Report(config.backend)
         log.info(
             "the sidecar is up", agent=agent.id, partitions=partitions, database=config.database

@@ -35,7 +35,8 @@ class SQLiteAdapter(DatabaseAdapter):
 
         Raises:
             DatabaseUnavailable: it cannot be opened or written, or is not a SQLite file.
-            SchemaMismatch: its schema is newer than this program, or was changed by hand.
+            SchemaMismatch: its schema is newer than this program, or was changed by hand; or its
+                vectors have another dimension.
         """
-        async with SQLiteDatabase.open(path, vector_cache) as database:
+        async with SQLiteDatabase.open(path, dimensions, vector_cache) as database:
             yield cls(database, dimensions, embedder=embedder, keyring=keyring)

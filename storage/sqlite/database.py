@@ -16,12 +16,15 @@ import aiosqlite
 import anyio
 import anyio.to_thread
 
+from storage.commands import DIMENSIONS
 from storage.database import Keys, Row, Violation
+from storage.dimensions import mismatch
 from storage.errors import DatabaseUnavailable, InvalidValue
 from storage.rows import Spelling
 
 from . import migrations
 from .nearest import SQLiteNearest
+from .settings import STORED, dimensions_of
 from .spelling import SQLiteSpelling
 from .vectors import VECTOR_CACHE, Room
 
@@ -133,20 +136,25 @@ class SQLiteDatabase:
     """One open SQLite file. Made by `SQLiteDatabase.open`.
 
     Attributes:
+        path: Where it is.
+        dimensions: Of its vectors.
         vector_room: What vectors that are kept in memory may take.
     """
 
     spelling: Spelling = SQLiteSpelling()
     package = "storage.sqlite"
+    typed_vectors = False
 
     def __init__(
         self,
         path: Path,
+        dimensions: int,
         writer: aiosqlite.Connection,
         readers: list[aiosqlite.Connection],
         vector_cache: int,
     ) -> None:
         self.path = path
+        self.dimensions = dimensions
         self.vector_room = Room(vector_cache)
         self._writer = writer
         self._writing = anyio.Lock()
@@ -156,42 +164,32 @@ class SQLiteDatabase:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, path: Path, vector_cache: int = VECTOR_CACHE
+        cls, path: Path, dimensions: int = DIMENSIONS, vector_cache: int = VECTOR_CACHE
     ) -> "AsyncGenerator[SQLiteDatabase]":
         """Open (or make) the file `path`, and bring its schema up to date.
 
         Args:
+            dimensions: Of its vectors.
             vector_cache: Bytes that vectors may take in memory; what has no room is read from the
                 file at each search.
 
         Raises:
             DatabaseUnavailable: it cannot be opened or written, or is not a SQLite file.
-            SchemaMismatch: its schema is newer than this program, or was changed by hand.
+            SchemaMismatch: its schema is newer than this program, or was changed by hand; or its
+                vectors have another dimension.
         """
         connections: list[aiosqlite.Connection] = []
         try:
             with _translated(path):
-                try:
-                    await anyio.Path(path.parent).mkdir(parents=True, exist_ok=True)
-                except OSError as error:
-                    raise DatabaseUnavailable(
-                        f"SQLite file {path}: its directory cannot be made ({error.strerror}): "
-                        "name another with --sqlite, or make it writable for this user"
-                    ) from error
-                writer = await _connect(path, connections)
-                await migrations.refuse_others(writer)
-                await _use_wal(writer)
-                await writer.execute_fetchall("PRAGMA synchronous = FULL")
-                await writer.execute_fetchall("PRAGMA foreign_keys = ON")
-                await migrations.run(writer)
+                writer = await _writer(path, dimensions, connections)
                 readers = [await _connect(path, connections) for _ in range(READERS)]
                 for reader in readers:
                     await reader.execute_fetchall("PRAGMA query_only = ON")
-            yield cls(path, writer, readers, vector_cache)
+                database = cls(path, dimensions, writer, readers, vector_cache)
+                await database.verify()
+            yield database
         finally:
-            with anyio.CancelScope(shield=True):
-                for connection in connections:
-                    await connection.close()
+            await _close(connections)
 
     async def fetch(self, sql: str, *args: Any, scope: str) -> list[Row]:
         """Run one reading statement, on a connection that sees what is committed."""
@@ -232,13 +230,75 @@ class SQLiteDatabase:
         async with self._writing:
             transaction = SQLiteTransaction(self._writer, self.path)
             try:
-                await transaction.fetch("BEGIN IMMEDIATE")
+                with _translated(self.path):
+                    # Both in one visit to the thread: a visit costs more than the look.
+                    begun = self._writer._execute(_begun, self._writer._conn)  # type: ignore[no-untyped-call]
+                    self._compare(await begun)
                 yield transaction
                 await transaction.fetch("COMMIT")
             except BaseException:
                 with anyio.CancelScope(shield=True):
                     await _undo(self._writer)
                 raise
+
+    async def verify(self) -> None:
+        """See that its vectors have the dimension that they had when it was opened."""
+        self._compare(await self.fetch(STORED, scope=""))
+
+    def _compare(self, rows: list[Row]) -> None:
+        stored = dimensions_of(rows, self.path)
+        if stored != self.dimensions:
+            raise mismatch(f"SQLite file {self.path}", stored, self.dimensions)
+
+
+def _begun(connection: sqlite3.Connection) -> list[Row]:
+    """Begin to write; return what the file says of its dimension."""
+    connection.execute("BEGIN IMMEDIATE")
+    return connection.execute(STORED).fetchall()
+
+
+async def bring_up(path: Path, dimensions: int) -> None:
+    """Bring the schema of the file up to date, as opening it does.
+
+    Args:
+        dimensions: Of its vectors, where it does not say yet; else it keeps its own.
+
+    Raises:
+        DatabaseUnavailable: it cannot be opened or written, or is not a SQLite file.
+        SchemaMismatch: its schema is newer than this program, or was changed by hand.
+    """
+    connections: list[aiosqlite.Connection] = []
+    try:
+        with _translated(path):
+            await _writer(path, dimensions, connections)
+    finally:
+        await _close(connections)
+
+
+async def _writer(
+    path: Path, dimensions: int, opened: list[aiosqlite.Connection]
+) -> aiosqlite.Connection:
+    """The connection that writes, to a file whose schema is up to date."""
+    try:
+        await anyio.Path(path.parent).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatabaseUnavailable(
+            f"SQLite file {path}: its directory cannot be made ({error.strerror}): "
+            "name another with --sqlite, or make it writable for this user"
+        ) from error
+    writer = await _connect(path, opened)
+    await migrations.refuse_others(writer)
+    await _use_wal(writer)
+    await writer.execute_fetchall("PRAGMA synchronous = FULL")
+    await writer.execute_fetchall("PRAGMA foreign_keys = ON")
+    await migrations.run(writer, dimensions)
+    return writer
+
+
+async def _close(connections: list[aiosqlite.Connection]) -> None:
+    with anyio.CancelScope(shield=True):
+        for connection in connections:
+            await connection.close()
 
 
 async def _undo(connection: aiosqlite.Connection) -> None:

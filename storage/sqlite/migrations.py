@@ -1,7 +1,8 @@
 """Bringing a SQLite file's schema up to date, under its write lock."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -38,24 +39,24 @@ async def refuse_others(connection: aiosqlite.Connection) -> None:
         )
 
 
-async def run(connection: aiosqlite.Connection) -> list[Migration]:
+async def run(connection: aiosqlite.Connection, dimensions: int) -> list[Migration]:
     """Bring the schema up to date; return what was run.
+
+    Args:
+        dimensions: Of vectors, where the file does not say yet.
 
     Raises:
         SchemaMismatch: the file is newer than this program, or a migration it has was another one.
     """
-    known = migrations.known(__package__)
     # A file that is up to date is opened also while somebody else holds its write lock.
-    if await connection.execute_fetchall(
-        "SELECT 1 FROM sqlite_master WHERE name = 'schema_migrations'"
-    ) and not await _pending(connection, known):
+    if not await missing(connection):
         return []
     await connection.execute_fetchall("BEGIN IMMEDIATE")
     try:
         await connection.execute_fetchall(_LEDGER)
-        pending = await _pending(connection, known)
+        pending = await missing(connection)
         for migration in pending:
-            for statement in statements(migration.sql):
+            for statement in statements(migration.sql.replace("{dimensions}", str(dimensions))):
                 await connection.execute_fetchall(statement)
             await connection.execute_fetchall(
                 "INSERT INTO schema_migrations (version, name, checksum) VALUES (?, ?, ?)",
@@ -77,23 +78,44 @@ async def status(path: Path) -> list[Status]:
     """
     known = migrations.known(__package__)
     times: dict[int, datetime] = {}
-    file_path = await anyio.Path(path).absolute()
-    if await file_path.exists():
-        try:
-            async with aiosqlite.connect(f"{file_path.as_uri()}?mode=ro", uri=True) as file:
-                await refuse_others(file)
-                if await file.execute_fetchall("SELECT 1 FROM sqlite_master LIMIT 1"):
-                    await _pending(file, known)
-                    rows = await file.execute_fetchall(
-                        "SELECT version, applied_at FROM schema_migrations"
-                    )
-                    times = {row[0]: datetime.fromisoformat(row[1]) for row in rows}
-        except sqlite3.Error as error:
-            raise DatabaseUnavailable(f"SQLite file {path}: {error}") from error
+    async with reading(path) as file:
+        if file is not None and len(await missing(file)) < len(known):
+            rows = await file.execute_fetchall("SELECT version, applied_at FROM schema_migrations")
+            times = {row[0]: datetime.fromisoformat(row[1]) for row in rows}
     return [Status(one, times.get(one.version)) for one in known]
 
 
-async def _pending(connection: aiosqlite.Connection, known: list[Migration]) -> list[Migration]:
+@asynccontextmanager
+async def reading(path: Path) -> AsyncGenerator[aiosqlite.Connection | None]:
+    """The file, to be read only; None where there is none.
+
+    Raises:
+        SchemaMismatch: it is a database of another program.
+        DatabaseUnavailable: it cannot be read.
+    """
+    file_path = await anyio.Path(path).absolute()
+    if not await file_path.exists():
+        yield None
+        return
+    try:
+        async with aiosqlite.connect(f"{file_path.as_uri()}?mode=ro", uri=True) as file:
+            await refuse_others(file)
+            yield file
+    except sqlite3.Error as error:
+        raise DatabaseUnavailable(f"SQLite file {path}: {error}") from error
+
+
+async def missing(connection: aiosqlite.Connection) -> list[Migration]:
+    """The migrations that were not run.
+
+    Raises:
+        SchemaMismatch: the file is newer than this program, or a migration it has was another one.
+    """
+    known = migrations.known(__package__)
+    if not await connection.execute_fetchall(
+        "SELECT 1 FROM sqlite_master WHERE name = 'schema_migrations'"
+    ):
+        return known
     rows = await connection.execute_fetchall("SELECT version, checksum FROM schema_migrations")
     applied = {int(version): str(checksum) for version, checksum in rows}
     return migrations.pending(applied, known, "SQLite file", "name another file with --sqlite")

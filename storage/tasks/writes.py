@@ -6,7 +6,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from storage.database import Database, Transaction, Violation
-from storage.domain import Way, Writes, each
+from storage.domain import Way, Writes, each, taken
 from storage.model.command import Command
 from storage.model.history import change_id
 from storage.model.tasks import (
@@ -62,7 +62,7 @@ class TaskWrites(Writes):
             await transaction.execute_many(SQL["create_task"], rows, keys=self._keys)
         except Violation as error:
             if "created_at" in str(error):
-                raise Violation(f"there is another task {tasks[0].id} already") from error
+                raise taken("task", tasks[0].id) from error
             raise
 
     async def _update(self, transaction: Transaction, command: UpdateTask) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from storage import queries
 from storage.database import Database, Transaction, Violation
-from storage.domain import Way, Writes, each
+from storage.domain import Way, Writes, each, taken
 from storage.errors import NotFound
 from storage.model.command import Command
 from storage.model.teams import (
@@ -50,7 +50,7 @@ class TeamWrites(Writes):
         known = await self._find(transaction, command.team.id)
         if known is not None:
             if known.created_at != command.team.created_at:
-                raise Violation(f"there is another team {known.id} already")
+                raise taken("team", known.id)
             return
         await transaction.fetch(SQL["create_team"], *self._teams.to_row(command.team))
         await transaction.fetch(SQL["add_member"], *self._members.to_row(command.lead))

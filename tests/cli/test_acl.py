@@ -42,8 +42,9 @@ async def test_a_granted_agent_writes_memories_and_loses_its_user(
 ) -> None:
     where = ["--redis-url", redis_server.url, "--namespace", namespace]
     config = StorageConfig(
-        redis_url=redis_server.url, namespace=namespace, sqlite_path=tmp_path / "m.db", lease=1.0
-    )
+        redis_url=redis_server.url, namespace=namespace, sqlite_path=tmp_path / "m.db", lease=1.0,
+        dimensions=3,
+    )  # fmt: skip
     granted = json.loads(shell.run("acl", "grant", "scout", "--json", *where).stdout)
     assert granted["applied"]
     assert granted["persisted"] is False
@@ -52,7 +53,9 @@ async def test_a_granted_agent_writes_memories_and_loses_its_user(
             async with sidecar(config), bus.join("scout") as scout:
                 client = StorageClient(scout)
                 for number in range(3):
-                    await client.memory.create_item(summary=f"n{number}", memory_type="event")
+                    await client.memory.create_item(  # it may know the storage's dimension
+                        summary=f"n{number}", memory_type="event", embedding=[1.0, 0.0, 0.0]
+                    )
                     await client.flush()
                 assert len(await client.memory.list_items()) == 3
                 with pytest.raises(ServerRefused):

@@ -17,6 +17,7 @@ from storage.model.documents import Chunk
 from storage.model.entities import Entity, ItemEntity
 from storage.model.feedback import Feedback
 from storage.model.history import TaskChange
+from storage.model.imports import ImportedRow
 from storage.model.items import MemoryItem
 from storage.model.lessons import Lesson
 from storage.model.observations import Observation
@@ -62,6 +63,7 @@ TABLES: Final[dict[str, Any]] = {
     "service_keys": ServiceKey,
     "auth_credentials": AuthCredential,
     "secret_uses": SecretUse,
+    "imported_rows": ImportedRow,
 }
 
 #: On which the conformance suite runs.

@@ -13,6 +13,7 @@ from storage.adapter import DatabaseAdapter
 from storage.sqlite.adapter import SQLiteAdapter
 from tests.postgres import empty
 from tests.storage.backends import BACKENDS, Raw, opened
+from tests.storage.places import Place
 
 
 @pytest.fixture
@@ -76,6 +77,13 @@ def storage(both_sides: Opened) -> DatabaseAdapter:
 def raw(both_sides: Opened) -> Raw:
     """The database behind `storage`, past the code under test."""
     return both_sides.raw
+
+
+@pytest.fixture
+def place(backend: str, path: Path, database: str, request: pytest.FixtureRequest) -> Place:
+    """A database of three dimensions, which is not opened yet."""
+    server = request.getfixturevalue("postgres_server") if database else None
+    return Place(backend, path, server, database)
 
 
 @pytest.fixture

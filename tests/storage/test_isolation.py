@@ -29,6 +29,7 @@ from tests.storage.estates import (
     categories,
     entities,
     feedback,
+    imports,
     items,
     knowledge,
     lessons,
@@ -59,6 +60,7 @@ ESTATES = (
     tasks,
     knowledge,
     secrets,
+    imports,
 )
 READS: dict[tuple[str, str], Read] = {}
 SQL: dict[str, Shown] = {}

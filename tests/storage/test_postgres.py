@@ -14,7 +14,6 @@ from argentbus.embedded import free_port
 from storage import (
     ConfigurationError,
     DatabaseUnavailable,
-    InvalidValue,
     SchemaMismatch,
     StorageError,
 )
@@ -139,7 +138,7 @@ async def test_what_cannot_be_opened_says_why_and_what_to_do(
             await opens(url)
         assert server.password not in str(caught.value)
         assert "wrong-password" not in str(caught.value)
-    with pytest.raises(InvalidValue, match="dimensions: are 4, and .* was set up for 3"):
+    with pytest.raises(SchemaMismatch, match="keeps vectors of 3 dimensions, .* set up for 4"):
         async with PgAdapter.open(fine, dimensions=4):
             pass
     for url in ("postgresql://127.0.0.1/x", "postgresql://user@127.0.0.1"):

@@ -23,6 +23,7 @@ from tests.storage.histories import (
     categories,
     entities,
     feedback,
+    imports,
     items,
     knowledge,
     lessons,
@@ -50,6 +51,7 @@ HISTORIES = (
     agents,
     knowledge,
     secrets,
+    imports,
 )
 FIRST = [plan for history in HISTORIES for plan in getattr(history, "FIRST", ())]
 _histories = st.lists(st.one_of(*(history.plans for history in HISTORIES)), min_size=8, max_size=25)

@@ -34,8 +34,8 @@ def change(path: Path, sql: str) -> None:
     connection.close()
 
 
-async def opens(path: Path) -> None:
-    async with SQLiteAdapter.open(path):
+async def opens(path: Path, dimensions: int = 768) -> None:
+    async with SQLiteAdapter.open(path, dimensions=dimensions):
         pass
 
 
@@ -153,7 +153,7 @@ async def test_a_lock_that_another_holds_is_waited_for_and_then_named(
         with locked(path):
             with pytest.raises(DatabaseUnavailable, match=r"locked: another process .* 0\.2 s"):
                 await storage.apply([create(1)], position=at(1))
-            await opens(path)
+            await opens(path, 3)
             assert await storage.scoped("scout").memory.list_items() == [], "reads go on"
         await storage.apply([create(1)], position=at(1))
         assert (await storage.stats()).memory_items == 1

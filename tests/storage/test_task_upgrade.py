@@ -10,7 +10,7 @@ from storage.model.tasks import MoveTask, UpdateTask
 from storage.postgres import migrations as postgres
 from storage.postgres.setup import setup
 from storage.sqlite.adapter import SQLiteAdapter
-from storage.sqlite.database import SQLiteDatabase
+from storage.sqlite.database import bring_up
 from tests.postgres import PostgresServer, execute
 from tests.storage.backends import Raw, RawPostgres, RawSQLite, opened
 from tests.storage.test_claims import START
@@ -57,8 +57,8 @@ async def test_a_sqlite_file_keeps_its_tasks(path: Path, monkeypatch: pytest.Mon
     raw = RawSQLite(path)
     with monkeypatch.context() as patched:
         before_0004(patched)
-        async with SQLiteDatabase.open(path):
-            await add(raw)
+        await bring_up(path, 3)
+    await add(raw)
     async with SQLiteAdapter.open(path, dimensions=3) as storage:
         await check(storage, raw)
 

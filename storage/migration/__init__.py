@@ -1,0 +1,1 @@
+"""Bringing what agents know from one store into another."""
