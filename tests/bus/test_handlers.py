@@ -118,7 +118,9 @@ class Handler:
 
 
 @pytest.mark.parametrize(
-    "handler", [sync, generating, Handler().sync, functools.partial(sync)], ids=str
+    "handler",
+    [sync, generating, Handler().sync, functools.partial(sync)],
+    ids=["function", "generator", "method", "partial"],
 )
 async def test_what_is_no_async_function_is_refused_before_anything_is_consumed(
     bus: Bus, handler: Any
