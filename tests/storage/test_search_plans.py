@@ -142,7 +142,7 @@ async def plan(connection: Any, one: Ran, kind: str) -> str:
 
 def way(one: Ran) -> str:
     """Which of the ways to search a statement is."""
-    for text, name in (("to_tsquery", "words"), ("TABLESAMPLE", "sample"), ("<=>", "few")):
+    for text, name in (("ts_rank", "words"), ("TABLESAMPLE", "sample"), ("<=>", "few")):
         if text in one.sql:
             return "many" if "WITH near" in one.sql else name
     return "rows"
@@ -190,8 +190,8 @@ async def test_the_intended_index_serves_each_search(
     vectors = "few" if agent == "a-7" and of_agent else "many"
     expected = {"words"} if table in {"tasks", "observations"} else {"words", "sample", vectors}
     assert set(ways) - {"rows"} == expected
-    assert f"Bitmap Index Scan on {table}_words " in ways["words"], ways["words"]
-    assert f"Seq Scan on {table} {table}_1" not in ways["words"], ways["words"]
+    # Once to count the rows that have a word, once to weigh them.
+    assert ways["words"].count(f"Bitmap Index Scan on {table}_words ") == 2, ways["words"]
     if "sample" in ways:
         assert f"Sample Scan on {table} " in ways["sample"]
     if "few" in ways:
