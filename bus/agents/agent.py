@@ -71,7 +71,7 @@ class Agent(Correspondent):
     def __repr__(self) -> str:
         return f"<Agent {self.id} {self.instance}>"
 
-    def check_here(self) -> None:
+    def _check_here(self) -> None:
         """Return only if the agent's block has not ended.
 
         Raises:
@@ -122,7 +122,7 @@ class Agent(Correspondent):
             PresenceLost: another instance has taken this one's place, or its block has ended.
             BusUnavailable: Redis could not be reached.
         """
-        self.check_here()
+        self._check_here()
         self.progress_marks.mark(note)
         self.bus.roll.watch(self)
         if self.progress_marks.due:
@@ -131,7 +131,7 @@ class Agent(Correspondent):
     async def say(self, change: Callable[[AgentState], AgentState]) -> None:
         """Change the state, one change at a time. Raises as `set_state` does."""
         async with self._state_lock:
-            self.check_here()
+            self._check_here()
             state = change(self.state)
             await self.bus.registry.change_state(self.presence, self.state, state)
             self.state = state
@@ -152,7 +152,7 @@ class Agent(Correspondent):
             PresenceLost: its block has ended.
             TypeError: a type is none.
         """
-        self.check_here()
+        self._check_here()
         if not self.presence.inbox:
             raise BusError(f"agent {self.id} joined with inbox=False: others send it nothing")
         for body_type in body_types:

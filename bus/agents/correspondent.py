@@ -228,7 +228,7 @@ class Correspondent:
         return answers()
 
     async def _others(self, role: str | None, capabilities: Iterable[str]) -> list[str]:
-        self.check_here()
+        self._check_here()
         wanted = check_names("capability", capabilities)
         found = await self.bus.registry.find(role=role, capabilities=wanted)
         agents = sorted({presence.agent for presence in found if presence.inbox} - {self.id})
@@ -242,7 +242,7 @@ class Correspondent:
         return agents
 
     async def _inbox_of(self, agent: str) -> Queue[Any]:
-        self.check_here()
+        self._check_here()
         inbox = inbox_of(self.bus, check_name("agent", agent), {}, sender=self.id)
         if not await self.bus.registry.takes_messages(agent):
             raise NobodyPresent(
@@ -250,5 +250,5 @@ class Correspondent:
             )
         return inbox
 
-    def check_here(self) -> None:
+    def _check_here(self) -> None:
         """Raise `PresenceLost` where it may no longer speak under its id."""

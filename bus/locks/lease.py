@@ -197,5 +197,8 @@ class Lease:
                 self._run_out()
             # It may also have run out while the body was not awaiting anything.
             self.check()
+        except LockLost as error:
+            self.lose(str(error))
+            raise
         finally:
             self._ended = True

@@ -64,6 +64,7 @@ INSIDE = {
         "join": "for Bus.join",
         "leave": "for Bus.join",
         "was_declared_dead": "for the roll",
+        "takes_messages": "for agents that send",
         "beat": "for the roll",
         "write_state": "for the agent",
         "change_state": "for the agent",
