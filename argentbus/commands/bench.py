@@ -13,13 +13,12 @@ from rich.table import Table
 from argentbus.bench import blocking, bus, presence, search, sidecar, storage
 from argentbus.bench.figures import Figure
 from argentbus.bench.peers import SIZES, Row, compare, nats_server, redis_benchmark
+from argentbus.bench.recall_command import recall
 from argentbus.embedded import EmbeddedRedis, free_port
 from argentbus.loop import run
 from argentbus.options import json_option, print_json
 from bus.servers.address import parse_url
 from storage.commands import DIMENSIONS
-
-from .bench_recall import recall
 
 Measurement = Callable[[str, float], Awaitable[Figure | list[Figure]]]
 

@@ -7,7 +7,6 @@ import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
-from bus.arguments import shown
 from bus.errors import BusError, PresenceLost
 from bus.messages.codec import check_type
 
@@ -155,12 +154,6 @@ class Agent(Correspondent):
         self._check_here()
         if not self.presence.inbox:
             raise BusError(f"agent {self.id} joined with inbox=False: others send it nothing")
-        for body_type in body_types:
-            if isinstance(body_type, str) or not hasattr(body_type, "__name__"):
-                raise TypeError(
-                    f"{shown(body_type)} is no type of bodies: give the type itself, such as "
-                    "agent.inbox(Review)"
-                )
         for body_type in body_types:
             check_type(body_type)
         self._inbox.types.update({body_type.__name__: body_type for body_type in body_types})

@@ -81,7 +81,7 @@ def test_scores_are_finite_and_grow_with_each_part(
 
 
 def test_what_fits_by_words_and_by_vector_fits_by_both() -> None:
-    assert similarities([1, 0.5, 0], [0, 1, 1]) == pytest.approx([0.6, 0.7, 0.4])
+    assert similarities([1, 0.5, 0], [0, 1, 1]) == pytest.approx([0.5, 0.75, 0.5])
     assert similarities([0, 0], [0.3, 0.2]) == [0.3, 0.2]
     assert similarities([], []) == []
     packed = [pack_vector("v", one, 2) for one in ([1, 0], [0, 2], [-1, 0], [3, 3], [0, 0])]
