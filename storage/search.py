@@ -17,6 +17,9 @@ S = TypeVar("S", bound=msgspec.Struct)
 #: Candidates that each list brings to the fusion.
 CANDIDATES = 200
 
+#: Candidates of a list that is alone: farther down, nobody looks, and an index takes its time.
+ALONE = 50
+
 #: Most that one search brings.
 MOST = 1_000
 
@@ -66,7 +69,9 @@ class Search(Generic[S]):
             InvalidValue: a text or a limit that cannot be.
         """
         limit = values.at_most("limit", limit, MOST)
-        return await self._both(agent, query, embedding, where, max(limit, CANDIDATES), limit)
+        alone = embedding is None or not words_of(values.text("query", query))
+        depth = max(limit, ALONE if alone else CANDIDATES)
+        return await self._both(agent, query, embedding, where, depth, limit)
 
     async def candidates(
         self,

@@ -20,6 +20,7 @@ from storage.commands import DIMENSIONS
 from storage.fusion import words_of
 from storage.postgres.adapter import PgAdapter
 from storage.postgres.nearest import INDEX
+from storage.search import ALONE
 from storage.sqlite.adapter import SQLiteAdapter
 from storage.sqlite.vectors import BESIDE, BLOCK, VECTOR_CACHE
 
@@ -30,8 +31,8 @@ from .filling import Say, connected, fill_sqlite, filled_postgres
 #: How many are asked for.
 LIMIT: Final = 10
 
-#: Candidates that our vector list and our keyword list have, and the bare ones.
-DEPTH: Final = 100
+#: Candidates that our vector list or our keyword list has where it is alone, and each bare one.
+DEPTH: Final = ALONE
 
 Ask = Callable[[Question], Awaitable[Sequence[Any]]]
 
