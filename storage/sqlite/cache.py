@@ -1,6 +1,6 @@
 """The vectors of one table in memory, in step with the table.
 
-Triggers (`schema/0009_vectors.sql`) number every change that gives a row its embedding, whoever
+Triggers (`schema/`, vectors) number every change that gives a row its embedding, whoever
 made it. A search reads what has changed since the last one, in the snapshot of the database that it
 then looks the rows up in: so it sees what was committed before it began, in any process, and a row
 is never found by what another one had. What a rolled-back transaction changed is in no snapshot.
