@@ -11,16 +11,15 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from argentbus.bench.exam import Exam, read
 from argentbus.bench.recall import (
     BACKENDS,
     DEPTHS,
-    Exam,
     Row,
     agreement,
     embed,
     measure,
     plain,
-    read,
 )
 from argentbus.loop import run
 from argentbus.options import json_option, print_json

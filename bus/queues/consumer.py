@@ -58,6 +58,7 @@ class Consumer(Generic[T]):
         cancellations, settlements: Its parts, for deliveries: requests that nobody waits for any
             more, what is settled.
         group, telemetry: Name of its group; whom it tells of what goes on.
+        over: Whether its block has ended: what it had not settled went back to the group.
 
     Example:
         reviews = bus.queue("reviews", Review)
@@ -97,6 +98,7 @@ class Consumer(Generic[T]):
         self._decode = decode
         self._sender = sender
         self._rules = rules
+        self.over = False
         self._prefetch = Prefetch(prefetch)
         self._ttl = ttl
         self.name: Final = bus.new_consumer_name()
@@ -269,6 +271,10 @@ class Consumer(Generic[T]):
             async with background(self._fetching.run, self.settlements.run):
                 yield self
         finally:
+            # Who waits, or comes later, gets nothing: what is unsettled goes back to the group.
+            self.over = True
+            self._prefetch.drop()
+            self._prefetch.close()
             self._bus.pump.remove(beat)
             self._bus.holdings.remove(self.name)
             self.cancellations.close()

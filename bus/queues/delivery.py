@@ -1,7 +1,5 @@
 """A delivery: one message in the hands of one consumer, to be settled once."""
 
-import asyncio
-import math
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -15,6 +13,7 @@ from bus.requests.handling import Handling
 from bus.telemetry import Processing
 from bus.telemetry.journal import Journal
 
+from .breaking import breaks_off, broken_off_by
 from .deadletter import Kill, read_kills
 
 if TYPE_CHECKING:
@@ -163,7 +162,7 @@ class Delivery(Generic[T]):
         """Acknowledge: the message is done with. Returns once Redis has it.
 
         Raises:
-            BusError: the delivery is settled already.
+            BusError: the delivery is settled already, or its consumer's block has ended.
             DeliveryLost: in a queue that keeps an order, another consumer has it by now.
             BusUnavailable, ServerRefused: Redis could not be reached, or refused; it goes on being
                 tried, and stays this consumer's meanwhile.
@@ -178,7 +177,7 @@ class Delivery(Generic[T]):
             delay: Seconds until then. None: a backoff that grows with the attempts.
 
         Raises:
-            BusError: the delivery is settled already.
+            BusError: the delivery is settled already, or its consumer's block has ended.
             BusUnavailable, ServerRefused: as for `ack`.
         """
         seconds_or_none("delay", delay)
@@ -189,7 +188,7 @@ class Delivery(Generic[T]):
         """Bury the message among the dead letters, with the reason.
 
         Raises:
-            BusError: the delivery is settled already.
+            BusError: the delivery is settled already, or its consumer's block has ended.
             DeliveryLost: another consumer has it by now.
             BusUnavailable, ServerRefused: as for `ack`.
         """
@@ -247,9 +246,9 @@ class Delivery(Generic[T]):
         if timed_out:
             exc = TimeoutError(f"not handled within {self._consumer.handler_timeout:g} s")
         given_up = self._leave_handling(None if timed_out else exc, traceback)
-        broken_off = not given_up and _breaks_off(exc)
+        broken_off = not given_up and breaks_off(exc)
         if broken_off:
-            exc = _broken_off(exc)
+            exc = broken_off_by(exc)
         if self._settled:
             if timed_out or broken_off:
                 log.warning(
@@ -263,6 +262,12 @@ class Delivery(Generic[T]):
             self._settled = "abandoned"
             self._end()
             return True
+        if self._consumer.over:
+            self._settled = "returned"
+            self._end(exc)
+            if exc is None:
+                raise self._too_late()
+            return False
         if exc is None:
             settlements.ack_later(self.entry_id)
             self._end()
@@ -325,25 +330,17 @@ class Delivery(Generic[T]):
                 processing.deactivate(self._active)
             processing.end(self._settled or "ack", error)
 
+    def _too_late(self) -> BusError:
+        return BusError(
+            f"{self!r} went back to its group when its consumer's block ended: settle it inside"
+        )
+
     def _settle(self, outcome: str) -> None:
         if self._settled:
             raise BusError(f"{self!r} was settled before: ack, nack or reject it once")
+        if self._consumer.over:
+            raise self._too_late()
         self._settled = outcome
         if self.processing is None:
             # Without the block there is no handler to tell of.
             self._consumer.telemetry.consumed(self._consumer.source, self._consumer.group)
-
-
-def _breaks_off(error: BaseException | None) -> bool:
-    """Whether a block raises a cancellation that nobody told it: that of a task it awaited."""
-    if not isinstance(error, asyncio.CancelledError):
-        return False  # trio's cannot come from anywhere else
-    task = asyncio.current_task()
-    told = task is not None and task.cancelling() > 0
-    return not told and anyio.current_effective_deadline() != -math.inf
-
-
-def _broken_off(cause: BaseException | None) -> RuntimeError:
-    error = RuntimeError("the handler broke off: what it awaited was cancelled by somebody else")
-    error.__cause__ = cause
-    return error

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from argentbus.bench import recall
+from argentbus.bench import exam
 from argentbus.errors import BadFile
 from tests.shell import Shell
 
@@ -28,9 +28,9 @@ def written(directory: Path, lines: list[Any]) -> Path:
 
 
 def test_neighbours_of_the_same_session_are_the_context(tmp_path: Path) -> None:
-    exam = recall.read(written(tmp_path, LINES), before=2, after=1)
+    found = exam.read(written(tmp_path, LINES), before=2, after=1)
     texts = [line["text"] for line in LINES if "memory" in line]
-    assert exam.contexts == [
+    assert found.contexts == [
         texts[1],
         f"{texts[0]}\n{texts[2]}",
         f"{texts[0]}\n{texts[1]}",
@@ -53,7 +53,7 @@ def test_neighbours_of_the_same_session_are_the_context(tmp_path: Path) -> None:
 )
 def test_a_file_that_is_none_is_refused(tmp_path: Path, lines: list[Any], said: str) -> None:
     with pytest.raises(BadFile, match=said):
-        recall.read(written(tmp_path, lines), 1, 1)
+        exam.read(written(tmp_path, lines), 1, 1)
 
 
 def test_words_are_searched_on_both_backends(shell: Shell, tmp_path: Path) -> None:
