@@ -28,7 +28,9 @@ async def background(*tasks: Callable[[], Coroutine[Any, Any, None]]) -> AsyncGe
     except BaseExceptionGroup as errors:
         if len(errors.exceptions) > 1:
             raise
-        raise errors.exceptions[0] from failure
+        only = errors.exceptions[0]
+        # `from None` would take its own cause away.
+        raise only from (only.__cause__ or failure)
     if failure is not None:
         raise failure
 

@@ -187,21 +187,22 @@ async def test_a_put_that_is_refused_is_not_in_the_stream(bus: Bus) -> None:
         else:
             put.append(body)
 
-    async def several() -> None:
+    async def several(turn: int) -> None:
         async with anyio.create_task_group() as tasks:
             for n in range(5):  # while the first call is under way, the others gather
                 tasks.start_soon(one, f"plain {n}")
                 tasks.start_soon(lambda n=n: one(f"of a key {n}", key=f"k{n}"))
-                tasks.start_soon(lambda n=n: one(f"once {n}", dedupe=f"d{n}"))
+                tasks.start_soon(lambda n=n: one(f"once {n}", dedupe=f"{turn}.{n}"))
                 tasks.start_soon(lambda n=n: one(f"of the head's {n}", key="bad"))
                 tasks.start_soon(lambda n=n: one(f"later {n}", delay=60))
 
-    for key in (f"{keys.lane}bad", keys.delayed, keys.counts, keys.lanes, f"{keys.dedupe}d3"):
+    of_another = (f"{keys.lane}bad", keys.delayed, keys.counts, keys.lanes, f"{keys.dedupe}4.3")
+    for turn, key in enumerate(of_another):
         kept = await bus.link.call("EXISTS", key) and await bus.link.call("DUMP", key)
         await bus.link.call("DEL", key)
         await bus.link.call("XADD", key, "*", "a", "foreign hand's")
         before = len(refused)
-        await several()
+        await several(turn)
         assert len(refused) > before, key
         await bus.link.call("DEL", key)
         if kept:

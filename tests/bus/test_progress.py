@@ -41,7 +41,8 @@ async def test_who_makes_no_progress_is_stalled_and_who_does_again_is_not(bus: B
             return (await state()).stalled
 
         await eventually(stalled, timeout=3)
-        assert scout.state.stalled_since is not None
+        # Its own copy follows with the reply.
+        await eventually(lambda: scout.state.stalled_since is not None)
         assert (await bus.registry.snapshot()).states["writer"].stalled_since is None
         await scout.progress("page 3")
         found = await state()
