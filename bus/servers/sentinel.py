@@ -28,6 +28,9 @@ log = Journal("argentbus.link")
 #: primary is cut off from everybody but us, what is written there will be lost.
 LOOK_EVERY: Final = 1.0
 
+#: Seconds for which who starts waits for a primary that the sentinels name, and that is away.
+FAILOVER: Final = 10.0
+
 #: Seconds that a sentinel may take to answer.
 ANSWER: Final = 2.0
 
@@ -46,7 +49,19 @@ class Sentinels:
         self._trouble = anyio.Event()
 
     async def start(self) -> None:
-        await (await self._look.get()).connection()
+        give_up = anyio.current_time() + FAILOVER
+        while True:
+            primary = await self._look.get()
+            try:
+                await primary.connection()
+            except AWAY as error:
+                # Until they agree that it is down, and on another one, they name the old one.
+                if isinstance(error, NotReady) or anyio.current_time() >= give_up:
+                    raise
+                log.debug("the primary is away", service=self._service, error=error)
+                await anyio.sleep(LOOK_EVERY / 4)
+            else:
+                return
 
     async def locate(self, key: Key | None) -> Destination:
         return Destination(self._primary or await self._look.get())

@@ -142,6 +142,18 @@ async def test_flushall_and_a_deleted_stream_are_healed_and_reported(
         await load.all_handled(put)
 
 
+@ON_ASYNCIO
+async def test_who_comes_before_another_is_the_primary_waits_for_it(
+    sentinels: SentinelServers, namespace: str
+) -> None:
+    primary = sentinels.primary()
+    primary.kill()
+    with anyio.fail_after(20):
+        async with Bus.connect(sentinels.url, namespace=namespace) as bus:
+            await bus.queue("jobs", int).put(1)
+    assert sentinels.primary() is not primary
+
+
 async def test_a_dead_sentinel_is_passed_over(sentinels: SentinelServers, namespace: str) -> None:
     sentinels.sentinels[0].kill()
     with anyio.fail_after(5):
